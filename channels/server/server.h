@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The SPICE server: serves one display and one input sink to any number of viewers. */
+#ifndef CHANNELS_SERVER_SERVER_H
+#define CHANNELS_SERVER_SERVER_H
+
+#include "core/display.h"
+#include "core/loop.h"
+#include "core/pool.h"
+#include "core/ports.h"
+
+struct spice_server;
+
+struct spice_server_config {
+	struct loop *loop;
+	struct pool *pool;
+	struct display *display;  /* borrowed; the server attaches to it */
+	struct input_sink *input; /* borrowed; may be NULL (view only) */
+	const char *name;	  /* the VM's name, told to viewers; may be NULL */
+	const uint8_t *uuid;	  /* 16 bytes; may be NULL */
+	const char *password;	  /* NULL: no ticket is asked (any is accepted) */
+	uint32_t max_viewers;	  /* 0: 32 */
+	/* Told on the loop thread when the number of viewers changes; may be NULL. */
+	void (*viewers_changed)(void *opaque, uint32_t viewers);
+	void *opaque;
+};
+
+/* Returns 0 or -errno. Loop thread, like all below. */
+int spice_server_create(struct spice_server **out, const struct spice_server_config *config);
+void spice_server_destroy(struct spice_server *server); /* closes every link; NULL is ignored */
+
+/* Listens on an address ("127.0.0.1", "::1", "localhost", "0.0.0.0") and port (0: any free one; the
+ * port taken is written to *port). -EADDRINUSE and so on. May be called several times. */
+int spice_server_listen_tcp(struct spice_server *server, const char *address, uint16_t *port);
+/* Listens on a UNIX socket, made with mode 0600; a stale one (nobody listens) is replaced. */
+int spice_server_listen_unix(struct spice_server *server, const char *path);
+/* Serves an already connected stream socket; owns the fd from here on, also on failure. */
+int spice_server_add_client_fd(struct spice_server *server, int fd);
+
+#endif
