@@ -11,7 +11,7 @@ typedef struct surface *canvas_lookup_fn(void *opaque, uint32_t surface_id);
 
 /* Draws on `target`. Everything is clipped to the target and to the source; a source that is missing
  * draws nothing. Never fails: what cannot be drawn is left out. */
-void canvas_draw(struct surface *target, const struct draw *draw, canvas_lookup_fn *lookup,
-		 void *opaque);
+void canvas_draw(
+	struct surface *target, const struct draw *draw, canvas_lookup_fn *lookup, void *opaque);
 
 #endif

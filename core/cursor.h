@@ -12,9 +12,9 @@
 
 /* The forms of the SPICE protocol and the QXL device (QXLCursorHeader.type). */
 enum cursor_type {
-	CURSOR_ALPHA,	/* 32-bit premultiplied ARGB words, no mask */
-	CURSOR_MONO,	/* AND mask then XOR mask, rows padded to bytes, most significant bit left */
-	CURSOR_COLOR4,	/* palette of 16 behind the pixels, then an AND mask */
+	CURSOR_ALPHA, /* 32-bit premultiplied ARGB words, no mask */
+	CURSOR_MONO, /* AND mask then XOR mask, rows padded to bytes, most significant bit left */
+	CURSOR_COLOR4, /* palette of 16 behind the pixels, then an AND mask */
 	CURSOR_COLOR8,
 	CURSOR_COLOR16, /* XRGB1555, then an AND mask */
 	CURSOR_COLOR24,
@@ -38,7 +38,7 @@ struct cursor_shape {
 uint32_t cursor_shape_bytes(enum cursor_type type, uint16_t width, uint16_t height);
 /* A shape with uninitialised data of cursor_shape_bytes(). Returns 0, -EINVAL or -ENOMEM. */
 int cursor_shape_create(struct cursor_shape **out, enum cursor_type type, uint16_t width,
-			uint16_t height, uint16_t hot_x, uint16_t hot_y);
+	uint16_t height, uint16_t hot_x, uint16_t hot_y);
 struct cursor_shape *cursor_shape_ref(struct cursor_shape *shape);
 void cursor_shape_unref(struct cursor_shape *shape); /* NULL is ignored */
 /* The shape as width*height premultiplied ARGB words; pixels that invert the screen become black
@@ -48,7 +48,7 @@ void cursor_shape_to_argb(const struct cursor_shape *shape, uint32_t *out);
 /* The whole state of a pointer. */
 struct cursor_state {
 	struct cursor_shape *shape; /* NULL: none yet */
-	struct point position;	    /* of the hot spot, pixels of the primary surface */
+	struct point position; /* of the hot spot, pixels of the primary surface */
 	bool visible;
 };
 

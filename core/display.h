@@ -33,8 +33,8 @@ void display_unlock(struct display *display);
  * no such surface. Its pixels may be read until display_unlock(); a reference keeps its memory. */
 struct surface *display_sync(struct display *display, uint32_t id, const struct rect *area);
 /* A copy of a surface's area (NULL: all) as an image. Takes the lock itself. -ENOENT, -ENOMEM. */
-int display_snapshot(struct display *display, uint32_t id, const struct rect *area,
-		     struct image **out);
+int display_snapshot(
+	struct display *display, uint32_t id, const struct rect *area, struct image **out);
 /* The pointer now; the shape is borrowed. Loop thread. */
 const struct cursor_state *display_cursor(struct display *display);
 

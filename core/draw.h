@@ -34,13 +34,13 @@ enum brush_type { BRUSH_NONE, BRUSH_SOLID, BRUSH_PATTERN };
 
 /* Where pixels come from: an image, or a surface of the same display. */
 struct draw_source {
-	struct image *image;   /* NULL: from the surface */
-	uint32_t surface_id;   /* when image is NULL */
+	struct image *image; /* NULL: from the surface */
+	uint32_t surface_id; /* when image is NULL */
 };
 
 struct brush {
 	enum brush_type type;
-	uint32_t color;		    /* BRUSH_SOLID: 0x00RRGGBB (or the surface's own word) */
+	uint32_t color; /* BRUSH_SOLID: 0x00RRGGBB (or the surface's own word) */
 	struct draw_source pattern; /* BRUSH_PATTERN: repeated, its origin at pattern_origin */
 	struct point pattern_origin;
 };
@@ -58,8 +58,8 @@ struct draw {
 	int refs; /* atomic */
 	enum draw_type type;
 	uint32_t surface_id;
-	struct rect box;   /* what may change, inside the surface when the device checked it */
-	bool clipped;	   /* only the pixels of `clip` change */
+	struct rect box; /* what may change, inside the surface when the device checked it */
+	bool clipped; /* only the pixels of `clip` change */
 	struct region clip; /* always initialised */
 	uint64_t mm_time_ms; /* multimedia time the guest gave; 0: none */
 	union {
@@ -82,8 +82,8 @@ struct draw {
 };
 
 /* A zeroed drawing with one reference and an empty, initialised clip. */
-int draw_create(struct draw **out, enum draw_type type, uint32_t surface_id,
-		const struct rect *box);
+int draw_create(
+	struct draw **out, enum draw_type type, uint32_t surface_id, const struct rect *box);
 struct draw *draw_ref(struct draw *draw);
 /* Drops a reference; the last one drops those on the images within. NULL is ignored. */
 void draw_unref(struct draw *draw);

@@ -16,12 +16,12 @@ void log_write(enum log_level level, const char *scope, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 #define log_error(scope, ...) log_write(LOG_ERROR, scope, __VA_ARGS__)
-#define log_warn(scope, ...) log_write(LOG_WARN, scope, __VA_ARGS__)
-#define log_info(scope, ...) log_write(LOG_INFO, scope, __VA_ARGS__)
-#define log_debug(scope, ...)                                                                      \
-	do {                                                                                       \
-		if (log_enabled(LOG_DEBUG))                                                        \
-			log_write(LOG_DEBUG, scope, __VA_ARGS__);                                  \
+#define log_warn(scope, ...)  log_write(LOG_WARN, scope, __VA_ARGS__)
+#define log_info(scope, ...)  log_write(LOG_INFO, scope, __VA_ARGS__)
+#define log_debug(scope, ...)                                     \
+	do {                                                      \
+		if (log_enabled(LOG_DEBUG))                       \
+			log_write(LOG_DEBUG, scope, __VA_ARGS__); \
 	} while (0)
 
 /* For lines that a guest or a peer can provoke: at most `burst` lines in any `interval_ms`; what was
@@ -38,10 +38,10 @@ struct log_limit {
 /* Answers whether the next line may be printed, and counts it. */
 bool log_limit_pass(struct log_limit *limit, const char *scope);
 
-#define log_warn_limited(limit, scope, ...)                                                        \
-	do {                                                                                       \
-		if (log_limit_pass(limit, scope))                                                  \
-			log_write(LOG_WARN, scope, __VA_ARGS__);                                   \
+#define log_warn_limited(limit, scope, ...)                      \
+	do {                                                     \
+		if (log_limit_pass(limit, scope))                \
+			log_write(LOG_WARN, scope, __VA_ARGS__); \
 	} while (0)
 
 #endif

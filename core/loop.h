@@ -33,8 +33,8 @@ typedef void loop_fn(void *opaque);
 
 /* Watches fd for `events` (EPOLLIN, EPOLLOUT, ...; EPOLLERR and EPOLLHUP always come). The fd stays
  * the caller's. NULL when out of memory or the fd cannot be watched. */
-struct loop_fd *loop_fd_add(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn,
-			    void *opaque);
+struct loop_fd *loop_fd_add(
+	struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void *opaque);
 void loop_fd_modify(struct loop_fd *source, uint32_t events);
 /* Safe inside any callback, its own too: no callback of it comes afterwards. NULL is ignored. */
 void loop_fd_remove(struct loop_fd *source);

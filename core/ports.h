@@ -19,7 +19,7 @@
 /* ---- display: from a graphics device (or a SPICE display channel) to who shows it ---- */
 
 #define DISPLAY_MAX_SURFACES 1024
-#define DISPLAY_PRIMARY 0u
+#define DISPLAY_PRIMARY      0u
 
 struct display_sink;
 
@@ -51,7 +51,7 @@ enum input_button {
 	INPUT_BUTTON_LEFT,
 	INPUT_BUTTON_MIDDLE,
 	INPUT_BUTTON_RIGHT,
-	INPUT_BUTTON_UP,   /* wheel */
+	INPUT_BUTTON_UP, /* wheel */
 	INPUT_BUTTON_DOWN,
 	INPUT_BUTTON_SIDE,
 	INPUT_BUTTON_EXTRA,
@@ -77,8 +77,8 @@ struct input_sink_ops {
 	/* Relative motion in mickeys, y downwards. */
 	void (*motion)(struct input_sink *sink, int32_t dx, int32_t dy);
 	/* Absolute position in pixels of a screen of width x height. */
-	void (*position)(struct input_sink *sink, int32_t x, int32_t y, uint32_t width,
-			 uint32_t height);
+	void (*position)(
+		struct input_sink *sink, int32_t x, int32_t y, uint32_t width, uint32_t height);
 	void (*button)(struct input_sink *sink, enum input_button button, bool down);
 	/* Sets the lock LEDs as the viewer has them (by pressing lock keys where they differ). */
 	void (*set_leds)(struct input_sink *sink, uint32_t leds);

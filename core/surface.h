@@ -12,7 +12,7 @@
 
 #include "core/rect.h"
 
-#define SURFACE_MAX_SIDE 16384
+#define SURFACE_MAX_SIDE  16384
 #define SURFACE_MAX_BYTES (512u << 20)
 
 /* Surfaces' pixels are host words: XRGB8888 is 0x00RRGGBB in a uint32_t. */
@@ -34,20 +34,20 @@ struct surface {
 	uint32_t width;
 	uint32_t height;
 	int32_t stride; /* bytes from a row to the one below; may be negative */
-	uint8_t *data;	/* the top row's first byte */
+	uint8_t *data; /* the top row's first byte */
 	void (*release)(void *opaque); /* when the last reference goes; may be NULL */
 	void *opaque;
 };
 
 /* A surface with zeroed memory of its own. -EINVAL for a side of 0 or beyond SURFACE_MAX_SIDE, or
  * more than SURFACE_MAX_BYTES; -ENOMEM. */
-int surface_create(struct surface **out, enum surface_format format, uint32_t width,
-		   uint32_t height);
+int surface_create(
+	struct surface **out, enum surface_format format, uint32_t width, uint32_t height);
 /* A surface over memory of somebody else's (guest memory, which may change at any time), which lives
  * until `release` is called. */
 int surface_create_over(struct surface **out, enum surface_format format, uint32_t width,
-			uint32_t height, int32_t stride, uint8_t *data,
-			void (*release)(void *opaque), void *opaque);
+	uint32_t height, int32_t stride, uint8_t *data, void (*release)(void *opaque),
+	void *opaque);
 struct surface *surface_ref(struct surface *surface);
 void surface_unref(struct surface *surface); /* NULL is ignored */
 static inline uint8_t *surface_row(const struct surface *s, uint32_t y)
@@ -61,14 +61,14 @@ static inline struct rect surface_bounds(const struct surface *s)
 /* Copies `area` of `from` (inside both after clipping) to the same size at (x, y) of `to`,
  * converting between formats; formats without alpha count as opaque. */
 void surface_copy(struct surface *to, int32_t x, int32_t y, const struct surface *from,
-		  const struct rect *area);
+	const struct rect *area);
 
 enum image_format {
 	IMAGE_1BIT_LE, /* palette of 2; bit 0 leftmost */
 	IMAGE_1BIT_BE, /* palette of 2; bit 7 leftmost */
 	IMAGE_4BIT_LE, /* palette of 16; low nibble leftmost */
 	IMAGE_4BIT_BE, /* palette of 16; high nibble leftmost */
-	IMAGE_8BIT,    /* palette of 256 */
+	IMAGE_8BIT, /* palette of 256 */
 	IMAGE_XRGB1555,
 	IMAGE_BGR24, /* bytes B, G, R */
 	IMAGE_XRGB8888,
@@ -82,7 +82,7 @@ uint32_t image_format_row_bytes(enum image_format format, uint32_t width);
 /* Entries of the palette that the format needs; 0 for true-colour formats. */
 uint32_t image_format_palette(enum image_format format);
 
-#define IMAGE_CACHE_ME 1u	/* the guest's driver asks that viewers keep it under `id` */
+#define IMAGE_CACHE_ME      1u /* the guest's driver asks that viewers keep it under `id` */
 #define IMAGE_HIGH_PRIORITY 2u
 
 /* A host-owned picture, never changed once it is made. Rows run from the top down. */
@@ -92,8 +92,8 @@ struct image {
 	uint32_t width;
 	uint32_t height;
 	uint32_t stride; /* bytes, at least image_format_row_bytes() */
-	uint64_t id;	 /* the guest's name for its contents; 0: none */
-	uint32_t flags;	 /* IMAGE_* */
+	uint64_t id; /* the guest's name for its contents; 0: none */
+	uint32_t flags; /* IMAGE_* */
 	uint32_t *palette; /* 0x00RRGGBB, image_format_palette() entries; NULL for true colour */
 	uint64_t palette_id; /* 0: none */
 	uint8_t *data;
@@ -108,7 +108,7 @@ void image_unref(struct image *image); /* NULL is ignored */
 int image_from_surface(struct image **out, const struct surface *surface, const struct rect *area);
 /* Converts one row of `width` pixels to 0xAARRGGBB words (alpha 255 where the format has none);
  * palette indices cannot go beyond the palette. */
-void image_row_to_argb(const struct image *image, uint32_t x, uint32_t y, uint32_t width,
-		       uint32_t *out);
+void image_row_to_argb(
+	const struct image *image, uint32_t x, uint32_t y, uint32_t width, uint32_t *out);
 
 #endif

@@ -7,13 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define ALIGN_UP(v, a) (((v) + ((a) - 1)) & ~((a) - 1))
-#define ALIGN_DOWN(v, a) ((v) & ~((a) - 1))
-#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
+#define ALIGN_UP(v, a)                  (((v) + ((a)-1)) & ~((a)-1))
+#define ALIGN_DOWN(v, a)                ((v) & ~((a)-1))
+#define DIV_ROUND_UP(n, d)              (((n) + (d)-1) / (d))
 
 /* Monotonic clock, nanoseconds. */
 uint64_t clock_monotonic_ns(void);
