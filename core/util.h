@@ -9,6 +9,9 @@
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+/* spice-protocol's headers define these two too. */
+#undef MIN
+#undef MAX
 #define MIN(a, b)                       ((a) < (b) ? (a) : (b))
 #define MAX(a, b)                       ((a) > (b) ? (a) : (b))
 #define ALIGN_UP(v, a)                  (((v) + ((a)-1)) & ~((a)-1))
