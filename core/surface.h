@@ -63,6 +63,15 @@ static inline struct rect surface_bounds(const struct surface *s)
 void surface_copy(struct surface *to, int32_t x, int32_t y, const struct surface *from,
 	const struct rect *area);
 
+/* Pixels as raw words of the surface's own format (A1: 0 or 1), `count` from (x, y), all inside. */
+void surface_load_words(
+	const struct surface *s, uint32_t x, uint32_t y, uint32_t count, uint32_t *words);
+void surface_store_words(
+	struct surface *s, uint32_t x, uint32_t y, uint32_t count, const uint32_t *words);
+/* One word between a surface's format and 0xAARRGGBB; formats without alpha are opaque. */
+uint32_t surface_word_to_argb(enum surface_format format, uint32_t word);
+uint32_t surface_word_from_argb(enum surface_format format, uint32_t argb);
+
 enum image_format {
 	IMAGE_1BIT_LE, /* palette of 2; bit 0 leftmost */
 	IMAGE_1BIT_BE, /* palette of 2; bit 7 leftmost */
@@ -110,5 +119,7 @@ int image_from_surface(struct image **out, const struct surface *surface, const 
  * palette indices cannot go beyond the palette. */
 void image_row_to_argb(
 	const struct image *image, uint32_t x, uint32_t y, uint32_t width, uint32_t *out);
+/* The palette index (of a 1-bit image: the bit) at a pixel inside; only for formats with a palette. */
+uint32_t image_index_at(const struct image *image, uint32_t x, uint32_t y);
 
 #endif

@@ -12,11 +12,11 @@
 /* spice-protocol's headers define these two too. */
 #undef MIN
 #undef MAX
-#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
-#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
-#define ALIGN_UP(v, a)                  (((v) + ((a)-1)) & ~((a)-1))
-#define ALIGN_DOWN(v, a)                ((v) & ~((a)-1))
-#define DIV_ROUND_UP(n, d)              (((n) + (d)-1) / (d))
+#define MIN(a, b)          ((a) < (b) ? (a) : (b))
+#define MAX(a, b)          ((a) > (b) ? (a) : (b))
+#define ALIGN_UP(v, a)     (((v) + ((a)-1)) & ~((a)-1))
+#define ALIGN_DOWN(v, a)   ((v) & ~((a)-1))
+#define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 
 /* Monotonic clock, nanoseconds. */
 uint64_t clock_monotonic_ns(void);
