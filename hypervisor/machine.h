@@ -55,8 +55,9 @@ struct machine_config {
 int machine_create(struct machine **out, const struct machine_config *config, char **error);
 /* Starts the vCPU threads. */
 int machine_start(struct machine *machine, char **error);
-/* Presses the ACPI power button. */
-void machine_power_button(struct machine *machine);
+/* Presses the ACPI power button. False when the guest does not listen to it (no ACPI driver yet):
+ * then waiting for it is in vain. */
+bool machine_power_button(struct machine *machine);
 /* Stops the vCPUs and waits for them, without asking the guest. Disks are flushed. Idempotent. While it waits it serves
  * loop_call()s of vCPU threads. */
 void machine_stop(struct machine *machine);

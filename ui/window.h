@@ -28,6 +28,10 @@ struct window_config {
 	void *opaque;
 };
 
+/* Whether a window could be opened: 0 or -ENODEV. *what (malloc'ed, may stay NULL) is one plain
+ * sentence that names the display, or why there is none. */
+int window_probe(char **what);
+
 /* Opens the window. Main thread. -ENODEV when there is no display, with *error (malloc'ed, one plain
  * sentence). */
 int window_create(struct window **out, const struct window_config *config, char **error);
