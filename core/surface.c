@@ -303,6 +303,8 @@ void image_unref(struct image *image)
 {
 	if (!image || __atomic_sub_fetch(&image->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	if (image->release)
+		image->release(image);
 	free(image->palette);
 	free(image->data);
 	free(image);

@@ -106,6 +106,8 @@ struct image {
 	uint32_t *palette; /* 0x00RRGGBB, image_format_palette() entries; NULL for true colour */
 	uint64_t palette_id; /* 0: none */
 	uint8_t *data;
+	void (*release)(struct image *image); /* as the last reference goes, any thread; may be NULL */
+	void *opaque; /* release's */
 };
 
 /* An image with uninitialised pixels (zeroed palette) for its maker to fill before it shares it.
