@@ -23,6 +23,7 @@ struct memory_region {
 	uint64_t gpa;
 	bool mapped;
 	int slot;
+	uint64_t *dirty; /* pages that devices wrote, while log_dirty and mapped */
 };
 
 /* What tells the CPU engine (KVM) of changes; a fake memory in tests has none (NULL). */

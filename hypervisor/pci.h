@@ -34,8 +34,10 @@ struct pci_bar {
 	struct bus_region region;     /* PCI_BAR_IO, PCI_BAR_MMIO: ops set by the device */
 	struct memory_region memory;  /* PCI_BAR_MEMORY: host memory of the device */
 	/* Kept by pci.c: */
+	struct pci_device *dev;
 	uint64_t address;
 	bool mapped;
+	bool is_rom;
 };
 
 struct pci_device;
@@ -66,10 +68,14 @@ struct pci_device {
 	uint32_t rom_size;
 	/* Kept by pci.c: */
 	struct pci_bus *bus;
+	uint8_t reset_config[256]; /* as it was when plugged */
 	uint8_t devfn;
+	/* Under the bus's interrupt lock: what the device asks for, what it may, what is driven. */
 	bool intx_level;
+	bool intx_blocked;
+	bool intx_driven;
 	uint32_t gsi;
-	struct memory_region rom_region;
+	struct pci_bar rom_bar;
 	struct pci_msix *msix;
 	uint8_t cap_next;
 };
@@ -117,8 +123,17 @@ void pci_intx_set(struct pci_device *dev, bool level);
  * The bus does not own it. -EBUSY, -ENOSPC. Before the machine runs. */
 int pci_bus_plug(struct pci_bus *bus, struct pci_device *dev, unsigned slot, unsigned function);
 void pci_bus_unplug(struct pci_bus *bus, struct pci_device *dev);
+/* For the chipset: like pci_bus_plug(), at a function of any slot. */
+int pci_bus_plug_at(struct pci_bus *bus, struct pci_device *dev, unsigned devfn);
+/* The PIIX3 routes link 0-3 (PIRQA-D) to this ISA IRQ; a value that names none (bit 7 set, or no
+ * legal IRQ) gives back the link's GSI of pci_intx_gsi(). */
+void pci_bus_route_link(struct pci_bus *bus, unsigned link, uint8_t value);
+/* Does firmware's part for direct boot: gives each BAR an address (I/O 0xC000-0xEFFF, memory
+ * 0xE0000000-0xFEBFFFFF, what does not fit there and is 64 bits wide from high_base up), sets the
+ * interrupt lines and the enable bits of the command registers. */
+void pci_bus_assign(struct pci_bus *bus, uint64_t high_base);
 
-/* INTx routing of slot and pin to a GSI: the PIIX3's four links PIRQA-D are at GSI 10, 10, 11, 11
+/* INTx routing of slot and pin (1: A) to a GSI: the PIIX3's four links PIRQA-D are at GSI 10, 10, 11, 11
  * as SeaBIOS programs them (see pci.c); ACPI's _PRT says the same. */
 uint32_t pci_intx_gsi(unsigned slot, unsigned pin);
 
