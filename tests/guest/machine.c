@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* Local APIC and IOAPIC by memory-mapped I/O from ring 3, waiting, and the event queue. */
+#include "acpi.h"
+#include "cpu.h"
+#include "i8042.h"
+#include "machine.h"
+#include "qxl.h"
+#include "time.h"
+#include "virtio_input.h"
+
+#define LAPIC  0xfee00000u
+#define IOAPIC 0xfec00000u
+
+enum {
+	LAPIC_ID = 0x20,
+	LAPIC_TPR = 0x80,
+	LAPIC_EOI = 0xb0,
+	LAPIC_SVR = 0xf0,
+	LAPIC_LVT_TIMER = 0x320,
+	LAPIC_LVT_LINT0 = 0x350,
+	LAPIC_TIMER_INITIAL = 0x380,
+	LAPIC_TIMER_DIVIDE = 0x3e0,
+	LVT_MASKED = 1 << 16,
+	EVENT_QUEUE = 256, /* power of two */
+};
+
+static struct {
+	const struct hvm_start_info *start;
+	struct qxl *qxl;
+	struct event events[EVENT_QUEUE];
+	uint32_t event_head, event_tail;
+	uint64_t power_off_at; /* 0: never */
+} machine;
+
+static void ioapic_write(uint32_t reg, uint32_t value)
+{
+	MMIO32(IOAPIC) = reg;
+	MMIO32(IOAPIC + 0x10) = value;
+}
+
+void machine_irq_enable(uint32_t gsi, bool level, bool active_low)
+{
+	ioapic_write(0x10 + gsi * 2 + 1, MMIO32(LAPIC + LAPIC_ID) & 0xff000000);
+	ioapic_write(0x10 + gsi * 2,
+		(VECTOR_IRQ0 + gsi) | (uint32_t)level << 15 | (uint32_t)active_low << 13);
+}
+
+void machine_init(const struct hvm_start_info *start, struct qxl *qxl)
+{
+	machine.start = start;
+	machine.qxl = qxl;
+	port_out8(0x21, 0xff);
+	port_out8(0xa1, 0xff);
+	MMIO32(LAPIC + LAPIC_SVR) = 0x100 | VECTOR_SPURIOUS;
+	MMIO32(LAPIC + LAPIC_TPR) = 0;
+	MMIO32(LAPIC + LAPIC_LVT_LINT0) = LVT_MASKED;
+	MMIO32(LAPIC + LAPIC_TIMER_DIVIDE) = 0xb; /* by 1 */
+	MMIO32(LAPIC + LAPIC_LVT_TIMER) = VECTOR_TIMER;
+}
+
+void machine_input_init(void)
+{
+	uint32_t seconds = option_number("poweroff", 0);
+
+	if (seconds)
+		machine.power_off_at = machine_time() + seconds * 1000000000ull;
+	i8042_init();
+	virtio_input_init();
+	acpi_init(machine.start->rsdp);
+}
+
+/* Acknowledges the interrupt that ended an idle period, after its device was served. */
+static void machine_interrupt(uint32_t vector)
+{
+	switch (vector) {
+	case 0:
+	case VECTOR_SPURIOUS: return;
+	case VECTOR_TIMER: break;
+	case VECTOR_VIRTIO: virtio_input_interrupt(); break;
+	case VECTOR_IRQ0 + 1:
+	case VECTOR_IRQ0 + 12: i8042_interrupt(); break;
+	default:
+		if (vector == VECTOR_IRQ0 + acpi_gsi())
+			acpi_interrupt();
+		else
+			qxl_interrupt(machine.qxl);
+	}
+	MMIO32(LAPIC + LAPIC_EOI) = 0;
+}
+
+void machine_wait(uint64_t ns)
+{
+	if (machine.power_off_at) {
+		uint64_t now = machine_time();
+
+		if (now >= machine.power_off_at)
+			machine_power_off();
+		if (machine.power_off_at - now < ns)
+			ns = machine.power_off_at - now;
+	}
+	/* The timer counts the bus clock, 1 GHz under KVM and QEMU; who waits for longer, or finds
+	 * the clock slower, asks again. */
+	if (ns != UINT64_MAX)
+		MMIO32(LAPIC + LAPIC_TIMER_INITIAL) = ns > 0xffffffff ? 0xffffffff : ns ? ns : 1;
+	machine_interrupt(cpu_idle());
+}
+
+void machine_wait_until(uint64_t deadline)
+{
+	while (machine.event_head == machine.event_tail) {
+		uint64_t now = deadline == UINT64_MAX ? 0 : machine_time();
+
+		if (now >= deadline)
+			return;
+		machine_wait(deadline == UINT64_MAX ? UINT64_MAX : deadline - now);
+	}
+}
+
+bool machine_event(struct event *event)
+{
+	if (machine.event_head == machine.event_tail)
+		return false;
+	*event = machine.events[machine.event_head++ % EVENT_QUEUE];
+	return true;
+}
+
+void machine_event_push(const struct event *event)
+{
+	if (machine.event_tail - machine.event_head < EVENT_QUEUE)
+		machine.events[machine.event_tail++ % EVENT_QUEUE] = *event;
+}
+
+uint64_t machine_memory_bytes(void)
+{
+	const struct hvm_start_info *start = machine.start;
+	const struct hvm_memory *map = (const void *)(uintptr_t)start->memory_map;
+	uint64_t total = 0;
+
+	if (start->version < 1)
+		return 0;
+	for (uint32_t i = 0; i < start->memory_map_entries; i++)
+		if (map[i].type == 1)
+			total += map[i].size;
+	return total;
+}
+
+const char *machine_cpu_name(void)
+{
+	static char name[52];
+	const char *start = name;
+
+	if (!name[0]) {
+		for (uint32_t i = 0; i < 3; i++) {
+			uint32_t regs[4];
+
+			cpu_cpuid(0x80000002 + i, regs);
+			memcpy(name + i * 16, regs, 16);
+		}
+	}
+	while (*start == ' ')
+		start++;
+	return start;
+}
+
+void machine_power_off(void)
+{
+	log_line("power off");
+	acpi_power_off();
+	/* Without ACPI tables: the i440FX machine's PM1a control port as firmware sets it up. */
+	port_out16(0x604, 0x2000);
+	guest_panic("still on after power off");
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Entry in C: options, device, scene. */
+#include "cpu.h"
+#include "scene.h"
+#include "time.h"
+
+#define HVM_START_MAGIC 0x336ec578
+
+enum { CANVAS_PIXELS = 2560 * 1600 };
+
+static struct qxl qxl_device;
+static uint32_t canvas_pixels[CANVAS_PIXELS] __attribute__((section(".lazy"), aligned(64)));
+
+static const struct {
+	const char *name;
+	void (*run)(struct qxl *qxl);
+	bool native;
+} scenes[] = {
+	{ "demo", scene_demo, true },
+	{ "still", scene_still, true },
+	{ "idle", scene_idle, true },
+	{ "keys", scene_keys, true },
+	{ "pointer", scene_pointer, true },
+	{ "bench-latency", scene_latency, true },
+	{ "video", scene_video, true },
+	{ "bad", scene_bad, true },
+	{ "vga", scene_vga, false },
+};
+
+struct fault_frame {
+	uint64_t vector, error, rip, cs, rflags, rsp;
+};
+
+void guest_main(const struct hvm_start_info *start);
+void guest_fault(const struct fault_frame *frame, uint64_t cr2);
+
+void guest_fault(const struct fault_frame *frame, uint64_t cr2)
+{
+	guest_panic("fault %lu error %lx rip %lx rsp %lx cr2 %lx", frame->vector, frame->error,
+		frame->rip, frame->rsp, cr2);
+}
+
+struct image scene_canvas(const struct qxl *qxl)
+{
+	return (struct image){ canvas_pixels, qxl->width, qxl->height, qxl->width };
+}
+
+/* "mode=1024x768" */
+static void guest_mode(int32_t *width, int32_t *height)
+{
+	char text[16];
+	uint32_t numbers[2] = { 0, 0 }, at = 0;
+
+	*width = 1024;
+	*height = 768;
+	if (!option_text("mode", text, sizeof(text)))
+		return;
+	for (const char *c = text; *c; c++) {
+		if (*c == 'x')
+			at = 1;
+		else if (*c >= '0' && *c <= '9')
+			numbers[at] = numbers[at] * 10 + *c - '0';
+	}
+	if (numbers[0] < 320 || numbers[1] < 200 || numbers[0] > 2560 || numbers[1] > 1600)
+		return;
+	*width = numbers[0];
+	*height = numbers[1];
+}
+
+static void guest_scene_name(char *name, size_t size)
+{
+	if (option_text("bad", name, size))
+		memcpy(name, "bad", 4);
+	else if (option_text("vga", name, size))
+		memcpy(name, "vga", 4);
+	else if (!option_text("test", name, size))
+		memcpy(name, "demo", 5);
+}
+
+void guest_main(const struct hvm_start_info *start)
+{
+	int32_t width, height;
+	char name[24];
+	bool found;
+
+	time_init();
+	if (start->magic == HVM_START_MAGIC && start->command_line)
+		options_init((const char *)(uintptr_t)start->command_line);
+	log_init();
+	machine_init(start, &qxl_device);
+	guest_scene_name(name, sizeof(name));
+	found = qxl_init(&qxl_device);
+	guest_mode(&width, &height);
+	for (unsigned i = 0; i < ARRAY_SIZE(scenes); i++) {
+		if (!text_equal(scenes[i].name, name))
+			continue;
+		if (scenes[i].native) {
+			if (!found)
+				guest_panic("no QXL device");
+			qxl_mode_set(&qxl_device, width, height);
+		}
+		scenes[i].run(&qxl_device);
+	}
+	guest_panic("unknown test '%s'", name);
+}
