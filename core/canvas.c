@@ -150,22 +150,27 @@ static bool rop_is_plain(const struct rop *rop)
 	return rop->op == ROP_PUT && !rop->invert_source && !rop->invert_result;
 }
 
+/* Whether the source's 32-bit words are the target's as they are: what has no alpha must not bring
+ * its unused byte into what has. */
+static bool feed_words_fit(const struct feed *feed)
+{
+	bool alpha = feed->image ? feed->image->format == IMAGE_ARGB8888
+				 : feed->surface->format == SURFACE_ARGB8888;
+	bool plain = feed->image ? feed->image->format == IMAGE_XRGB8888
+				 : feed->surface->format == SURFACE_XRGB8888;
+
+	return alpha || (plain && feed->format == SURFACE_XRGB8888);
+}
+
 /* Plain fills and copies: rows as they are. Answers whether it could. */
 static bool draw_rect_fast(struct canvas *canvas, const struct feed *feed, const struct rect *r)
 {
 	struct surface *target = canvas->target;
 	size_t row_bytes = 4 * (size_t)rect_width(r);
 
-	if (surface_format_bits(target->format) != 32 || feed->repeat)
+	if (surface_format_bits(target->format) != 32 || feed->repeat ||
+		(!feed->solid && !feed_words_fit(feed)))
 		return false;
-	if (!feed->solid) {
-		bool same = feed->image ? feed->image->format == IMAGE_XRGB8888 ||
-				feed->image->format == IMAGE_ARGB8888
-					: surface_format_bits(feed->surface->format) == 32;
-
-		if (!same)
-			return false;
-	}
 	for (int32_t y = r->top; y < r->bottom; y++) {
 		uint8_t *to = surface_row(target, (uint32_t)y) + 4 * (size_t)r->left;
 

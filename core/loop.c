@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ struct loop {
 	pthread_mutex_t lock; /* guards what follows */
 	struct posted *posted_first;
 	struct posted **posted_end;
+	size_t posted_count;
 	bool closed;
 };
 
@@ -109,20 +111,48 @@ fail:
 	return err;
 }
 
-static void run_posted(struct loop *loop)
+static void wake(struct loop *loop)
 {
-	struct posted *first, *next;
+	uint64_t one = 1;
+
+	if (write(loop->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake already */
+}
+
+static struct posted *take_posted(struct loop *loop)
+{
+	struct posted *posted;
 
 	pthread_mutex_lock(&loop->lock);
-	first = loop->posted_first;
-	loop->posted_first = NULL;
-	loop->posted_end = &loop->posted_first;
-	pthread_mutex_unlock(&loop->lock);
-	for (; first; first = next) {
-		next = first->next;
-		first->fn(first->opaque);
-		free(first);
+	posted = loop->posted_first;
+	if (posted) {
+		loop->posted_first = posted->next;
+		loop->posted_count--;
 	}
+	if (!loop->posted_first)
+		loop->posted_end = &loop->posted_first;
+	pthread_mutex_unlock(&loop->lock);
+	return posted;
+}
+
+/* Runs as many calls as there were at the start. Each is taken by itself, so that one of them may
+ * wait in loop_wait_posted() for those behind it. */
+static void run_posted(struct loop *loop)
+{
+	struct posted *posted;
+	size_t left;
+
+	pthread_mutex_lock(&loop->lock);
+	left = loop->posted_count;
+	pthread_mutex_unlock(&loop->lock);
+	while (left-- > 0 && (posted = take_posted(loop))) {
+		posted->fn(posted->opaque);
+		free(posted);
+	}
+	pthread_mutex_lock(&loop->lock);
+	if (loop->posted_first) /* loop_post() wakes only for the first */
+		wake(loop);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 static void bury_fds(struct loop *loop)
@@ -417,14 +447,6 @@ static void run_idles(struct loop *loop)
 
 /* ---- posted calls ---- */
 
-static void wake(struct loop *loop)
-{
-	uint64_t one = 1;
-
-	if (write(loop->wake_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is full: it is awake already */
-}
-
 int loop_post(struct loop *loop, loop_fn *fn, void *opaque)
 {
 	struct posted *posted = malloc(sizeof(*posted));
@@ -439,6 +461,7 @@ int loop_post(struct loop *loop, loop_fn *fn, void *opaque)
 	if (!closed) {
 		*loop->posted_end = posted;
 		loop->posted_end = &posted->next;
+		loop->posted_count++;
 	}
 	/* Under the lock: once it is left, the loop may run the call and be destroyed. */
 	if (!closed && first)
@@ -538,6 +561,18 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 	}
 	run_idles(loop);
 	bury_fds(loop);
+	return 0;
+}
+
+int loop_wait_posted(struct loop *loop)
+{
+	struct pollfd wait = { .fd = loop->wake_fd, .events = POLLIN };
+
+	while (poll(&wait, 1, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	drain_own_fd(loop->wake_fd);
+	run_posted(loop);
 	return 0;
 }
 

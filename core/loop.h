@@ -25,6 +25,10 @@ void loop_destroy(struct loop *loop);
 int loop_run(struct loop *loop);
 /* Runs what is ready now, waiting at most timeout_ms (-1: until something happens). For tests. */
 int loop_run_once(struct loop *loop, int timeout_ms);
+/* Waits for posted calls and runs them, and nothing else: for whoever must wait, on the loop's thread
+ * and maybe inside a callback, for threads that may be in loop_call(). They post a call when they are
+ * through. May return without having run any. */
+int loop_wait_posted(struct loop *loop);
 /* Makes loop_run() return after the callbacks at hand. Any thread; async-signal-safe. */
 void loop_stop(struct loop *loop);
 
