@@ -74,6 +74,7 @@ struct block_request {
 	/* Kept by block*.c. */
 	struct block *block;
 	struct block_request *next;
+	enum block_op stage; /* what is being done now: op, then BLOCK_FLUSH when durable */
 	int result;
 };
 

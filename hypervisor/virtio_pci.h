@@ -87,6 +87,8 @@ int virtio_device_pop(struct virtio_device *dev, unsigned index, struct virtqueu
 void virtio_device_push(struct virtio_device *dev, unsigned index, uint16_t head, uint32_t written);
 /* Interrupts the driver when it wants to know of what was pushed. */
 void virtio_device_interrupt(struct virtio_device *dev, unsigned index);
+/* Has the queue's queue_notify called again, after others had the loop. */
+void virtio_device_serve_again(struct virtio_device *dev, unsigned index);
 /* dev->config has changed: new generation, config interrupt. Lock held. */
 void virtio_device_config_changed(struct virtio_device *dev);
 /* The driver did what it must not: DEVICE_NEEDS_RESET, a config interrupt, one line in the log.
