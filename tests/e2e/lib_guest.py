@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""spicebox and QEMU with the test guest in them, for the end-to-end tests."""
+import os
+import re
+
+import lib
+
+GUEST_ELF = os.path.join(lib.BUILD, "tests", "guest", "guest.elf")
+GUEST_IMG = os.path.join(lib.BUILD, "tests", "guest", "guest.img")
+
+
+def need_kvm():
+	if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+		lib.skip("/dev/kvm cannot be used here")
+
+
+class Spicebox(lib.Process):
+	"""`spicebox serve` (or `run`) with the test guest; `serial` is what the guest logs."""
+
+	def __init__(self, append="test=still", command="serve", more=(), env=None, disk=None):
+		need_kvm()
+		self.folder = lib.temporary_folder()
+		self.serial_path = os.path.join(self.folder, "serial")
+		argv = [lib.SPICEBOX, command, "--serial", "file:" + self.serial_path]
+		argv += [disk] if disk else ["--demo", "--append", append + " log=1"]
+		if command == "serve":
+			argv += ["--port", "0"]
+		super().__init__(argv + list(more), env=env, name="spicebox " + command)
+		self.port = 0
+		if command == "serve" or "--port" in more:
+			self.wait_output("Listening on ", 20)
+			found = re.search(r"Listening on spice://[^\s]*:(\d+)", self.output())
+			self.port = int(found.group(1)) if found else 0
+
+	def serial(self):
+		try:
+			with open(self.serial_path, "rb") as f:
+				return f.read().decode("utf-8", "replace")
+		except FileNotFoundError:
+			return ""
+
+	def wait_serial(self, text, timeout_s=30.0):
+		def seen():
+			if not self.running() and text not in self.serial():
+				raise AssertionError("%s ended (%s):\n%s" % (
+					self.name, self.child.returncode, self.output()))
+			return text in self.serial()
+		lib.wait_until(seen, timeout_s, "the guest saying %r (it said: %r)" % (
+			text, self.serial()[-400:]))
+
+	def memory(self, field="RssAnon"):
+		"""A field of /proc/PID/status in bytes."""
+		with open("/proc/%d/status" % self.pid) as f:
+			for line in f:
+				if line.startswith(field + ":"):
+					return int(line.split()[1]) * 1024
+		return 0
+
+
+def reference(append="test=still"):
+	"""What the same guest shows under QEMU, with its QXL device and libspice's rendering."""
+	folder = lib.temporary_folder()
+	log = os.path.join(folder, "serial")
+	qemu = lib.Qemu(vga="qxl", memory="128", more=[
+		"-kernel", GUEST_ELF, "-append", append + " log=1", "-serial", "file:" + log])
+
+	def ready():
+		if not qemu.running():
+			raise AssertionError("qemu ended:\n" + qemu.output())
+		return os.path.exists(log) and "READY" in open(log, errors="replace").read()
+	lib.wait_until(ready, 60, "the guest under QEMU")
+	picture = qemu.wait_still(0.5)
+	qemu.stop()
+	return picture
+
+
+def spicy_screenshot(port, path, timeout_s=60):
+	"""The picture that spice-gtk's screenshot program takes."""
+	lib.need("spicy-screenshot")
+	code, out, err = lib.run(["spicy-screenshot", "-h", "127.0.0.1", "-p", str(port),
+		"--out-file", path], timeout_s=timeout_s)
+	if code != 0 or not os.path.exists(path):
+		raise AssertionError("spicy-screenshot ended with %d: %s%s" % (code, out, err))
+	return lib.read_ppm(path)
+
+
+def screenshot(port, path, timeout_s=60, more=()):
+	"""The picture that `spicebox screenshot` takes."""
+	code, out, err = lib.run([lib.SPICEBOX, "screenshot", "127.0.0.1:%d" % port, path] + list(more),
+		timeout_s=timeout_s)
+	if code != 0:
+		raise AssertionError("spicebox screenshot ended with %d: %s%s" % (code, out, err))
+	return lib.read_png(path)
