@@ -13,15 +13,15 @@
 struct window;
 
 enum window_request {
-	WINDOW_REQUEST_CLOSE,	  /* the user closed the window */
+	WINDOW_REQUEST_CLOSE, /* the user closed the window */
 	WINDOW_REQUEST_RECONNECT, /* the user accepted the offer to reconnect */
 };
 
 struct window_config {
 	const char *title; /* copied */
 	bool full_screen;
-	struct loop *loop;	   /* runs on another thread */
-	struct display *display;   /* borrowed */
+	struct loop *loop; /* runs on another thread */
+	struct display *display; /* borrowed */
 	/* On the SDL thread. CLOSE: the caller ends window_run() by window_quit() (run: after the
 	 * machine is off). */
 	void (*on_request)(void *opaque, enum window_request request);
@@ -39,7 +39,8 @@ int window_create(struct window **out, const struct window_config *config, char 
 void window_run(struct window *window);
 /* Any thread. */
 void window_quit(struct window *window);
-void window_destroy(struct window *window); /* Main thread, after its loop stopped or detached it. */
+void window_destroy(
+	struct window *window); /* Main thread, after its loop stopped or detached it. */
 
 /* Attaches to, detaches from the display and the input (NULL: none now). On the loop thread. */
 int window_attach(struct window *window, struct input_sink *input);
