@@ -65,6 +65,9 @@ idtr:
 	.word	64 * 16 - 1
 	.quad	BOOT_BASE + BOOT_IDT
 
+	.org BOOT_ENTRY
+	.quad	pvh_entry
+
 	.org BOOT_IDT
 	.set vector, 0
 	.rept 64

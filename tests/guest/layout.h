@@ -4,10 +4,11 @@
 #define GUEST_LAYOUT_H
 
 /* Where the image is loaded, and the offsets in it of what the processor finds by address. */
-#define BOOT_BASE 0x200000
-#define BOOT_TSS  0x400
-#define BOOT_GDT  0x480
-#define BOOT_IDT  0x800
+#define BOOT_BASE  0x200000
+#define BOOT_TSS   0x400
+#define BOOT_GDT   0x480
+#define BOOT_ENTRY 0x7f8 /* the address of pvh_entry, for the disk loader */
+#define BOOT_IDT   0x800
 
 /* Interrupt vectors: one for each pin of the IOAPIC, then those without a pin. */
 #define VECTOR_IRQ0     0x20
