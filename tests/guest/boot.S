@@ -6,11 +6,12 @@
  * On a KVM without VMX/SVM every instruction before ring 3 and in ring 0 is interpreted, about one
  * microsecond each. So the page tables are ready-made in the image, nothing is cleared here, and
  * ring 3 comes in with UD2 (an exception reaches ring 0 on every kind of host) for what only ring 0
- * may do. Interrupts are on in ring 0's HLT alone: idle returns the vector that ended it.
+ * may do. Interrupts are on in ring 0's idle and poll alone, which return the vector that
+ * came.
  */
 #include "layout.h"
 
-#define OP_COUNT 12
+#define OP_COUNT 13
 
 /* Everything the processor finds by a split address sits at a known offset of this section. */
 	.section .boot, "awx"
@@ -227,7 +228,15 @@ call_idle:
 	xorl	%eax, %eax
 	iretq
 
-/* The interrupt came in idle's HLT: drop its frame and go back to ring 3 with the vector. */
+call_poll:
+	sti
+	nop
+	nop
+	cli
+	xorl	%eax, %eax
+	iretq
+
+/* The interrupt came in idle's HLT or in poll: drop its frame and go back to ring 3 with the vector. */
 ring0_irq:
 	movl	$kernel_stack_top - 40, %esp
 	iretq
@@ -251,6 +260,7 @@ fault_entry:
 call_table:
 	.quad	call_in8, call_in16, call_in32, call_out8, call_out16, call_out32
 	.quad	call_outs, call_cpuid, call_rdmsr, call_wrmsr, call_pci_read, call_idle
+	.quad	call_poll
 
 /* Not in .bss, which ring 3 clears on its way. */
 	.balign 16

@@ -78,6 +78,12 @@ static inline uint32_t cpu_idle(void)
 	return cpu_call(OP_IDLE, 0, 0);
 }
 
+/* Takes one interrupt that is pending already; returns its vector, or 0. */
+static inline uint32_t cpu_poll(void)
+{
+	return cpu_call(OP_POLL, 0, 0);
+}
+
 static inline uint64_t cpu_tsc(void)
 {
 	uint32_t low, high;

@@ -29,5 +29,6 @@
 #define OP_WRMSR    9
 #define OP_PCI_READ 10
 #define OP_IDLE     11
+#define OP_POLL     12
 
 #endif
