@@ -44,6 +44,12 @@ enum fw_cfg_key {
 	FW_CFG_FILE_NAME_SIZE = 56, /* with its NUL */
 };
 
+/* Items of the PC. */
+enum {
+	FW_CFG_LOCAL = 0x8000,
+	FW_CFG_IRQ0_OVERRIDE = FW_CFG_LOCAL | 0x02,
+};
+
 struct fw_cfg;
 
 /* Registers the ports. The signature, the id and the (empty) file directory are there. */
