@@ -10,15 +10,15 @@
 struct qxl;
 
 struct qxl_config {
-	uint32_t ram_bytes;	/* BAR 0; 0: 64 MiB */
-	uint32_t vram_bytes;	/* BAR 1; 0: 64 MiB */
+	uint32_t ram_bytes; /* BAR 0; 0: 64 MiB */
+	uint32_t vram_bytes; /* BAR 1; 0: 64 MiB */
 	struct machine_blob vga_bios; /* expansion ROM; borrowed */
 };
 
 /* Makes the device and plugs it at slot 2. What it shows goes to `sink` (borrowed), on the loop
  * thread. Returns 0 or -errno. */
 int qxl_create(struct qxl **out, struct pci_host *host, struct pci_bus *bus,
-	       const struct qxl_config *config, struct display_sink *sink);
+	const struct qxl_config *config, struct display_sink *sink);
 /* After the vCPUs stopped. Destroys its surfaces at the sink. NULL is ignored. */
 void qxl_destroy(struct qxl *qxl);
 

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's drawing and surface commands become host-owned ones. */
+#include "qxl/qxl_parse.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <spice/qxl_dev.h>
+
+#include "core/util.h"
+
+/* Rectangles of a clip that may lie as they like; regions of such may grow with their square. */
+#define CLIP_ANY_MAX 1024
+/* And of one that is in y-x order, as drivers' own regions are. */
+#define CLIP_ORDERED_MAX 65536
+
+/* What both layouts of drawables have in common. */
+struct drawable {
+	uint32_t surface_id;
+	uint8_t type;
+	bool self_bitmap;
+	struct rect box;
+	QXLClip clip;
+	uint32_t mm_time;
+	union {
+		QXLFill fill;
+		QXLCopy copy;
+		QXLCopyBits copy_bits;
+		QXLBlackness masked;
+	} u;
+};
+
+static struct rect rect_of(const QXLRect *r)
+{
+	return (struct rect){ r->left, r->top, r->right, r->bottom };
+}
+
+/* ---- the drawable itself ---- */
+
+/* Bytes of the drawing's own part that are used. */
+static size_t payload_size(uint8_t type)
+{
+	switch (type) {
+	case QXL_DRAW_FILL: return sizeof(QXLFill);
+	case QXL_DRAW_COPY: return sizeof(QXLCopy);
+	case QXL_COPY_BITS: return sizeof(QXLCopyBits);
+	case QXL_DRAW_BLACKNESS:
+	case QXL_DRAW_WHITENESS:
+	case QXL_DRAW_INVERS: return sizeof(QXLBlackness);
+	default: return 0;
+	}
+}
+
+static int read_payload(
+	const struct qxl_parser *parser, uint64_t address, struct drawable *drawable)
+{
+	return qxl_slots_read(parser->slots, address, &drawable->u, payload_size(drawable->type));
+}
+
+static int read_drawable(const struct qxl_parser *parser, uint64_t address, struct drawable *out)
+{
+	QXLDrawable d;
+
+	if (qxl_slots_read(parser->slots, address, &d, offsetof(QXLDrawable, u)))
+		return -EFAULT;
+	*out = (struct drawable){ .surface_id = d.surface_id,
+		.type = d.type,
+		.self_bitmap = d.self_bitmap,
+		.box = rect_of(&d.bbox),
+		.clip = d.clip,
+		.mm_time = d.mm_time };
+	return read_payload(parser, address + offsetof(QXLDrawable, u), out);
+}
+
+static int read_compat_drawable(
+	const struct qxl_parser *parser, uint64_t address, struct drawable *out)
+{
+	QXLCompatDrawable d;
+
+	if (qxl_slots_read(parser->slots, address, &d, offsetof(QXLCompatDrawable, u)))
+		return -EFAULT;
+	*out = (struct drawable){ .surface_id = 0,
+		.type = d.type,
+		.self_bitmap = d.bitmap_offset,
+		.box = rect_of(&d.bbox),
+		.clip = d.clip,
+		.mm_time = d.mm_time };
+	return read_payload(parser, address + offsetof(QXLCompatDrawable, u), out);
+}
+
+/* ---- clips ---- */
+
+static bool in_order(const QXLRect *before, const QXLRect *r)
+{
+	if (r->left >= r->right || r->top >= r->bottom)
+		return false;
+	return r->top >= before->bottom ||
+		(r->top == before->top && r->bottom == before->bottom && r->left >= before->right);
+}
+
+static bool clip_acceptable(const QXLRect *rects, uint32_t count)
+{
+	for (uint32_t i = 1; count > CLIP_ANY_MAX && i < count; i++)
+		if (!in_order(&rects[i - 1], &rects[i]))
+			return false;
+	return true;
+}
+
+static int make_clip(struct draw *draw, const QXLRect *rects, uint32_t count)
+{
+	pixman_box32_t *boxes = calloc(MAX(count, 1u), sizeof(*boxes));
+	uint32_t n = 0;
+	bool ok;
+
+	if (!boxes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		struct rect r = rect_of(&rects[i]);
+
+		r = rect_intersect(&r, &draw->box);
+		if (!rect_empty(&r))
+			boxes[n++] = (pixman_box32_t){ r.left, r.top, r.right, r.bottom };
+	}
+	region_finish(&draw->clip);
+	ok = pixman_region32_init_rects(&draw->clip.pixman, boxes, (int)n);
+	free(boxes);
+	if (!ok) {
+		region_init(&draw->clip);
+		return -ENOMEM;
+	}
+	draw->clipped = true;
+	return 0;
+}
+
+static int parse_clip_rects(const struct qxl_parser *parser, uint64_t address, struct draw *draw)
+{
+	struct qxl_chain chain;
+	QXLRect *rects;
+	uint32_t count;
+	int err;
+
+	if (qxl_slots_read(parser->slots, address, &count, sizeof(count)))
+		return -EFAULT;
+	if (count > CLIP_ORDERED_MAX)
+		return -EINVAL;
+	err = qxl_chain_begin(&chain, parser->slots, address + offsetof(QXLClipRects, chunk));
+	if (err)
+		return err;
+	rects = calloc(MAX(count, 1u), sizeof(*rects));
+	if (!rects)
+		return -ENOMEM;
+	err = qxl_chain_read(&chain, rects, (uint64_t)count * sizeof(*rects));
+	if (!err && !clip_acceptable(rects, count))
+		err = -EINVAL;
+	if (!err)
+		err = make_clip(draw, rects, count);
+	free(rects);
+	return err;
+}
+
+static int parse_clip(const struct qxl_parser *parser, const QXLClip *clip, struct draw *draw)
+{
+	switch (clip->type) {
+	case SPICE_CLIP_TYPE_NONE: return 0;
+	case SPICE_CLIP_TYPE_RECTS: return parse_clip_rects(parser, clip->data, draw);
+	default: return -EINVAL;
+	}
+}
+
+/* ---- brushes, masks, raster operations ---- */
+
+static struct rop parse_rop(uint16_t descriptor, uint16_t invert_source)
+{
+	static const struct {
+		uint16_t bit;
+		enum rop_op op;
+	} ops[] = {
+		{ SPICE_ROPD_OP_PUT, ROP_PUT },
+		{ SPICE_ROPD_OP_OR, ROP_OR },
+		{ SPICE_ROPD_OP_AND, ROP_AND },
+		{ SPICE_ROPD_OP_XOR, ROP_XOR },
+		{ SPICE_ROPD_OP_BLACKNESS, ROP_BLACKNESS },
+		{ SPICE_ROPD_OP_WHITENESS, ROP_WHITENESS },
+		{ SPICE_ROPD_OP_INVERS, ROP_INVERS },
+	};
+	struct rop rop = {
+		.op = ROP_PUT,
+		.invert_source = descriptor & invert_source,
+		.invert_dest = descriptor & SPICE_ROPD_INVERS_DEST,
+		.invert_result = descriptor & SPICE_ROPD_INVERS_RES,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		if (descriptor & ops[i].bit) {
+			rop.op = ops[i].op;
+			break;
+		}
+	}
+	return rop;
+}
+
+static bool point_acceptable(const QXLPoint *p)
+{
+	const int32_t most = 1 << 24;
+
+	return p->x >= -most && p->x <= most && p->y >= -most && p->y <= most;
+}
+
+static int parse_mask(const struct qxl_parser *parser, const QXLQMask *mask, struct draw_mask *out)
+{
+	if (!mask->bitmap)
+		return 0;
+	if (!point_acceptable(&mask->pos))
+		return -EINVAL;
+	out->origin = (struct point){ mask->pos.x, mask->pos.y };
+	out->invert = mask->flags & SPICE_MASK_FLAGS_INVERS;
+	return qxl_parse_mask_image(parser, mask->bitmap, &out->image);
+}
+
+static uint32_t brush_color(const struct qxl_parser *parser, uint32_t color)
+{
+	if (!parser->compat_16bpp)
+		return color;
+	return (color >> 10 & 31) << 19 | (color >> 12 & 7) << 16 | (color >> 5 & 31) << 11 |
+		(color >> 7 & 7) << 8 | (color & 31) << 3 | (color >> 2 & 7);
+}
+
+static int parse_brush(const struct qxl_parser *parser, const QXLBrush *brush, struct brush *out)
+{
+	switch (brush->type) {
+	case SPICE_BRUSH_TYPE_NONE: return 0;
+	case SPICE_BRUSH_TYPE_SOLID:
+		out->type = BRUSH_SOLID;
+		out->color = brush_color(parser, brush->u.color);
+		return 0;
+	case SPICE_BRUSH_TYPE_PATTERN:
+		if (!point_acceptable(&brush->u.pattern.pos))
+			return -EINVAL;
+		out->type = BRUSH_PATTERN;
+		out->pattern_origin =
+			(struct point){ brush->u.pattern.pos.x, brush->u.pattern.pos.y };
+		return qxl_parse_image(parser, brush->u.pattern.pat, NULL, &out->pattern);
+	default: return -EINVAL;
+	}
+}
+
+/* ---- the drawings ---- */
+
+static int parse_fill(const struct qxl_parser *parser, const QXLFill *fill, struct draw *draw)
+{
+	int err;
+
+	draw->fill.rop = parse_rop(fill->rop_descriptor, SPICE_ROPD_INVERS_BRUSH);
+	err = parse_brush(parser, &fill->brush, &draw->fill.brush);
+	return err ? err : parse_mask(parser, &fill->mask, &draw->fill.mask);
+}
+
+/* Blackness, whiteness and inversion are fills whose brush does not matter. */
+static int parse_masked(
+	const struct qxl_parser *parser, const struct drawable *drawable, struct draw *draw)
+{
+	draw->fill.brush.type = BRUSH_SOLID;
+	draw->fill.rop.op = drawable->type == QXL_DRAW_BLACKNESS ? ROP_BLACKNESS
+		: drawable->type == QXL_DRAW_WHITENESS           ? ROP_WHITENESS
+								 : ROP_INVERS;
+	return parse_mask(parser, &drawable->u.masked.mask, &draw->fill.mask);
+}
+
+static int parse_copy(const struct qxl_parser *parser, const QXLCopy *copy, struct draw *draw)
+{
+	int err;
+
+	draw->copy.rop = parse_rop(copy->rop_descriptor, SPICE_ROPD_INVERS_SRC);
+	draw->copy.area = rect_of(&copy->src_area);
+	draw->copy.scale = copy->scale_mode == SPICE_IMAGE_SCALE_MODE_NEAREST ? SCALE_NEAREST
+									      : SCALE_INTERPOLATE;
+	err = qxl_parse_image(parser, copy->src_bitmap, &draw->copy.area, &draw->copy.source);
+	return err ? err : parse_mask(parser, &copy->mask, &draw->copy.mask);
+}
+
+/* Answers 0 when `area` is a proper rectangle inside the surface. */
+static int check_area(const struct qxl_parser *parser, uint32_t surface_id, const struct rect *area)
+{
+	struct rect bounds = { 0 };
+	uint32_t width, height;
+
+	if (surface_id >= QXL_SURFACES_MAX)
+		return -EINVAL;
+	if (!parser->surface_size(parser->opaque, surface_id, &width, &height))
+		return -ERANGE;
+	bounds.right = (int32_t)width;
+	bounds.bottom = (int32_t)height;
+	return rect_empty(area) || !rect_contains(&bounds, area) ? -ERANGE : 0;
+}
+
+static int parse_copy_bits(
+	const struct qxl_parser *parser, const QXLCopyBits *copy, struct draw *draw)
+{
+	struct rect from;
+
+	if (!point_acceptable(&copy->src_pos))
+		return -EINVAL;
+	draw->copy_bits.from = (struct point){ copy->src_pos.x, copy->src_pos.y };
+	from = rect_make(
+		copy->src_pos.x, copy->src_pos.y, rect_width(&draw->box), rect_height(&draw->box));
+	return check_area(parser, draw->surface_id, &from);
+}
+
+static int draw_type_of(uint8_t type, enum draw_type *out)
+{
+	switch (type) {
+	case QXL_DRAW_FILL:
+	case QXL_DRAW_BLACKNESS:
+	case QXL_DRAW_WHITENESS:
+	case QXL_DRAW_INVERS: *out = DRAW_FILL; return 0;
+	case QXL_DRAW_COPY: *out = DRAW_COPY; return 0;
+	case QXL_COPY_BITS: *out = DRAW_COPY_BITS; return 0;
+	case QXL_DRAW_OPAQUE:
+	case QXL_DRAW_BLEND:
+	case QXL_DRAW_ROP3:
+	case QXL_DRAW_STROKE:
+	case QXL_DRAW_TEXT:
+	case QXL_DRAW_TRANSPARENT:
+	case QXL_DRAW_ALPHA_BLEND:
+	case QXL_DRAW_COMPOSITE: return -ENOTSUP;
+	default: return -EINVAL;
+	}
+}
+
+static int parse_payload(
+	const struct qxl_parser *parser, const struct drawable *drawable, struct draw *draw)
+{
+	switch (drawable->type) {
+	case QXL_DRAW_FILL: return parse_fill(parser, &drawable->u.fill, draw);
+	case QXL_DRAW_COPY: return parse_copy(parser, &drawable->u.copy, draw);
+	case QXL_COPY_BITS: return parse_copy_bits(parser, &drawable->u.copy_bits, draw);
+	default: return parse_masked(parser, drawable, draw);
+	}
+}
+
+int qxl_parse_drawable(const struct qxl_parser *parser, uint64_t address, struct draw **out)
+{
+	enum draw_type type = DRAW_FILL;
+	struct drawable drawable;
+	struct draw *draw;
+	int err;
+
+	*out = NULL;
+	err = parser->compat ? read_compat_drawable(parser, address, &drawable)
+			     : read_drawable(parser, address, &drawable);
+	if (err || drawable.type == QXL_DRAW_NOP)
+		return err;
+	err = draw_type_of(drawable.type, &type);
+	if (!err && drawable.self_bitmap)
+		err = -ENOTSUP;
+	if (!err)
+		err = check_area(parser, drawable.surface_id, &drawable.box);
+	if (!err)
+		err = draw_create(&draw, type, drawable.surface_id, &drawable.box);
+	if (err)
+		return err;
+	draw->mm_time_ms = drawable.mm_time;
+	err = parse_clip(parser, &drawable.clip, draw);
+	if (!err)
+		err = parse_payload(parser, &drawable, draw);
+	if (err)
+		draw_unref(draw);
+	else
+		*out = draw;
+	return err;
+}
+
+/* ---- surfaces ---- */
+
+static int surface_format_of(uint32_t spice_format, enum surface_format *format)
+{
+	switch (spice_format) {
+	case SPICE_SURFACE_FMT_1_A: *format = SURFACE_A1; return 0;
+	case SPICE_SURFACE_FMT_8_A: *format = SURFACE_A8; return 0;
+	case SPICE_SURFACE_FMT_16_555: *format = SURFACE_XRGB1555; return 0;
+	case SPICE_SURFACE_FMT_16_565: *format = SURFACE_RGB565; return 0;
+	case SPICE_SURFACE_FMT_32_xRGB: *format = SURFACE_XRGB8888; return 0;
+	case SPICE_SURFACE_FMT_32_ARGB: *format = SURFACE_ARGB8888; return 0;
+	default: return -EINVAL;
+	}
+}
+
+int qxl_parse_surface_memory(const struct qxl_slots *slots, uint32_t spice_format, uint64_t address,
+	struct qxl_surface_cmd *out)
+{
+	uint64_t row, size;
+
+	if (surface_format_of(spice_format, &out->format))
+		return -EINVAL;
+	if (out->width == 0 || out->height == 0 || out->width > SURFACE_MAX_SIDE ||
+		out->height > SURFACE_MAX_SIDE || out->stride == INT32_MIN || out->stride & 3)
+		return -EINVAL;
+	row = (uint64_t)abs(out->stride);
+	size = row * out->height;
+	if (row * 8 < (uint64_t)out->width * surface_format_bits(out->format) ||
+		size > SURFACE_MAX_BYTES)
+		return -EINVAL;
+	out->block = qxl_slots_map(slots, address, size);
+	if (!out->block)
+		return -EFAULT;
+	/* Pixels are read and written as aligned words. */
+	if ((uintptr_t)out->block & 3)
+		return -EINVAL;
+	out->top = out->stride < 0 ? out->block + (out->height - 1) * row : out->block;
+	return 0;
+}
+
+int qxl_parse_surface_cmd(
+	const struct qxl_parser *parser, uint64_t address, struct qxl_surface_cmd *out)
+{
+	QXLSurfaceCmd cmd;
+
+	*out = (struct qxl_surface_cmd){ 0 };
+	if (qxl_slots_read(parser->slots, address, &cmd, offsetof(QXLSurfaceCmd, u)))
+		return -EFAULT;
+	/* The primary surface is made and destroyed by I/O ports. */
+	if (cmd.surface_id == 0 || cmd.surface_id >= QXL_SURFACES_MAX)
+		return -EINVAL;
+	out->id = cmd.surface_id;
+	if (cmd.type == QXL_SURFACE_CMD_DESTROY)
+		return 0;
+	if (cmd.type != QXL_SURFACE_CMD_CREATE)
+		return -EINVAL;
+	if (qxl_slots_read(
+		    parser->slots, address + offsetof(QXLSurfaceCmd, u), &cmd.u, sizeof(cmd.u)))
+		return -EFAULT;
+	out->create = true;
+	out->keep_data = cmd.flags & QXL_SURF_FLAG_KEEP_DATA;
+	out->width = cmd.u.surface_create.width;
+	out->height = cmd.u.surface_create.height;
+	out->stride = cmd.u.surface_create.stride;
+	return qxl_parse_surface_memory(
+		parser->slots, cmd.u.surface_create.format, cmd.u.surface_create.data, out);
+}
