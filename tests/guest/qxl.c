@@ -7,7 +7,7 @@
 /* Not cleared at boot: qxl_init clears as much as the device needs. */
 static uint16_t page_runs[QXL_PAGES_MAX] __attribute__((section(".lazy")));
 
-static void qxl_out(struct qxl *qxl, uint8_t port, uint8_t value)
+void qxl_out(struct qxl *qxl, uint8_t port, uint8_t value)
 {
 	port_out8(qxl->io + port, value);
 }
@@ -129,6 +129,9 @@ void qxl_collect(struct qxl *qxl)
 {
 	volatile QXLReleaseRing *ring = &qxl->header->release_ring;
 
+	/* Nonsense in the ring (which scene_bad puts there) is not followed. */
+	if (ring->prod - ring->cons > QXL_RELEASE_RING_SIZE)
+		return;
 	while (ring->cons != ring->prod) {
 		uint64_t id = ring->items[ring->cons & (QXL_RELEASE_RING_SIZE - 1)].el;
 

@@ -53,6 +53,8 @@ void qxl_free(struct qxl *qxl, void *memory);
 void qxl_collect(struct qxl *qxl);
 /* The device's address of memory in the RAM BAR. */
 QXLPHYSICAL qxl_address(const struct qxl *qxl, const void *memory);
+/* Writes an I/O port, QXL_IO_*. */
+void qxl_out(struct qxl *qxl, uint8_t port, uint8_t value);
 QXLPHYSICAL qxl_vram_address(const struct qxl *qxl, uint32_t offset);
 void qxl_push_command(struct qxl *qxl, uint32_t type, QXLPHYSICAL data);
 void qxl_push_cursor(struct qxl *qxl, QXLPHYSICAL data);
