@@ -416,7 +416,10 @@ static void write_data(struct i8042 *dev, uint8_t byte)
 	case CMD_WRITE_OUTPUT: write_output_port(dev, byte); break;
 	case CMD_KEYBOARD_OUTPUT:
 	case CMD_MOUSE_OUTPUT: answer(dev, byte, pending == CMD_MOUSE_OUTPUT); break;
-	default: write_ram(dev, pending - CMD_WRITE_RAM, byte); break;
+	default:
+		if (pending >= CMD_WRITE_RAM && pending < CMD_WRITE_RAM + RAM_SIZE)
+			write_ram(dev, pending - CMD_WRITE_RAM, byte);
+		break;
 	}
 }
 
