@@ -20,7 +20,7 @@ static void fill(uint8_t *rows)
 	for (int y = 0; y < H; y++)
 		for (int x = 0; x < STRIDE; x++) {
 			seed = seed * 1103515245 + 12345;
-			rows[y * STRIDE + x] = (uint8_t)(y % 3 ? x / 16 : seed >> 24);
+			rows[y * STRIDE + x] = (uint8_t)(y % 3 ? (uint32_t)x / 16 : seed >> 24);
 		}
 }
 
