@@ -238,10 +238,10 @@ int virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
 bool virtqueue_wants_interrupt(struct virtqueue *queue)
 {
 	uint16_t old = queue->signalled_used, flags, event;
-	bool valid = queue->signalled_valid;
 
-	if (queue->broken || !queue->enabled)
+	if (queue->broken || !queue->enabled || queue->next_used == old)
 		return false;
+	queue->signalled_used = queue->next_used;
 	/* Our used index must be seen before we look at what the driver wants (2.7.10). */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!queue->event_idx) {
@@ -251,9 +251,7 @@ bool virtqueue_wants_interrupt(struct virtqueue *queue)
 	}
 	if (load_u16(queue, queue->avail_gpa + RING_ENTRIES + 2ull * queue->size, &event) < 0)
 		return false;
-	queue->signalled_used = queue->next_used;
-	queue->signalled_valid = true;
-	return !valid || vring_need_event(event, queue->next_used, old);
+	return vring_need_event(event, queue->next_used, old);
 }
 
 /* Walks `count` segments, calling guest_read() or guest_write() for those that [offset, offset +

@@ -34,7 +34,6 @@ struct virtqueue {
 	uint16_t next_avail; /* free-running index of the next entry to take */
 	uint16_t next_used; /* free-running index of the next entry to give back */
 	uint16_t signalled_used; /* next_used when the driver was last asked about */
-	bool signalled_valid;
 };
 
 struct virtqueue_segment {
