@@ -77,11 +77,26 @@ static void guest_scene_name(char *name, size_t size)
 		memcpy(name, "demo", 5);
 }
 
+static void guest_native(int32_t width, int32_t height)
+{
+	if (!qxl_init(&qxl_device))
+		guest_panic("no QXL device");
+	qxl_mode_set(&qxl_device, width, height);
+}
+
+/* The VGA scenes want the device's BARs and decoding, but not its native mode. */
+static void guest_vga(int32_t width, int32_t height)
+{
+	if (!pci_find(&qxl_device.pci, REDHAT_PCI_VENDOR_ID, QXL_DEVICE_ID_STABLE, 0))
+		guest_panic("no QXL device");
+	qxl_device.width = width;
+	qxl_device.height = height;
+}
+
 void guest_main(const struct hvm_start_info *start)
 {
 	int32_t width, height;
 	char name[24];
-	bool found;
 
 	time_init();
 	if (start->magic == HVM_START_MAGIC && start->command_line)
@@ -89,16 +104,14 @@ void guest_main(const struct hvm_start_info *start)
 	log_init();
 	machine_init(start, &qxl_device);
 	guest_scene_name(name, sizeof(name));
-	found = qxl_init(&qxl_device);
 	guest_mode(&width, &height);
 	for (unsigned i = 0; i < ARRAY_SIZE(scenes); i++) {
 		if (!text_equal(scenes[i].name, name))
 			continue;
-		if (scenes[i].native) {
-			if (!found)
-				guest_panic("no QXL device");
-			qxl_mode_set(&qxl_device, width, height);
-		}
+		if (scenes[i].native)
+			guest_native(width, height);
+		else
+			guest_vga(width, height);
 		scenes[i].run(&qxl_device);
 	}
 	guest_panic("unknown test '%s'", name);

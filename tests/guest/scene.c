@@ -6,6 +6,7 @@ void scene_ready(const struct qxl *qxl)
 {
 	log_line("READY %dx%d", qxl->width, qxl->height);
 	machine_input_init();
+	log_line("INPUT");
 }
 
 void scene_log_event(const struct event *event, int32_t x, int32_t y)
