@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * QUIC's encoder. Each row is first split into planes and turned into residuals as a whole, which
+ * compilers vectorise; what remains a pixel is looking up and writing its codes.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codecs/quic_model.h"
+#include "core/surface.h"
+#include "core/util.h"
+
+/* Most bits a pixel: 26 a channel; and a run's code is shorter than the pixels it replaces, but for
+ * a few words. */
+#define PIXEL_BYTES_MAX(channels) ((channels)*4)
+#define ROW_SLACK_BYTES           64
+
+struct bit_writer {
+	uint64_t bits; /* the low `count` ones are still to be written, first bit highest */
+	uint32_t count;
+	uint8_t *at;
+};
+
+/* Channels coded together: the three colours, or one alone. */
+struct group {
+	struct quic_channel *channels;
+	struct quic_pace pace;
+	uint32_t first; /* index of its first plane */
+	uint32_t count; /* 1 or 3 */
+	uint8_t *same; /* [i]: pixel i of the row equals pixel i - 1 */
+	uint8_t *same_above;
+};
+
+struct encoder {
+	struct quic_family family;
+	struct quic_channel channels[4];
+	struct group groups[2];
+	uint32_t group_count;
+	struct bit_writer writer;
+	uint8_t *planes[4]; /* the row's values; [-1] may be read */
+	uint8_t *above[4];
+	uint8_t *fresh[4]; /* the row's residuals, before runs are known */
+	uint8_t *memory;
+};
+
+static inline void put_bits(struct bit_writer *w, uint32_t code, uint32_t length)
+{
+	w->bits = w->bits << length | code;
+	w->count += length;
+	if (w->count >= 32) {
+		uint32_t word = (uint32_t)(w->bits >> (w->count - 32));
+
+		memcpy(w->at, &word, 4);
+		w->at += 4;
+		w->count -= 32;
+	}
+}
+
+static void put_word(struct bit_writer *w, uint32_t word)
+{
+	put_bits(w, word >> 16, 16);
+	put_bits(w, word & 0xffff, 16);
+}
+
+/* ---- planes and residuals ---- */
+
+static void split_rgb16(const uint8_t *pixels, uint32_t width, uint8_t *restrict r,
+	uint8_t *restrict g, uint8_t *restrict b)
+{
+	for (uint32_t i = 0; i < width; i++) {
+		uint16_t v;
+
+		memcpy(&v, pixels + 2 * (size_t)i, 2);
+		r[i] = v >> 10 & 31;
+		g[i] = v >> 5 & 31;
+		b[i] = v & 31;
+	}
+}
+
+static void split_bytes(const uint8_t *pixels, uint32_t width, uint32_t pixel_bytes,
+	uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b)
+{
+	for (uint32_t i = 0; i < width; i++) {
+		b[i] = pixels[(size_t)i * pixel_bytes];
+		g[i] = pixels[(size_t)i * pixel_bytes + 1];
+		r[i] = pixels[(size_t)i * pixel_bytes + 2];
+	}
+}
+
+static void split_alpha(const uint8_t *pixels, uint32_t width, uint8_t *restrict a)
+{
+	for (uint32_t i = 0; i < width; i++)
+		a[i] = pixels[4 * (size_t)i + 3];
+}
+
+static void split_row(struct encoder *e, enum quic_type type, const uint8_t *pixels, uint32_t width)
+{
+	uint8_t **p = e->planes;
+
+	switch (type) {
+	case QUIC_GRAY: memcpy(p[0], pixels, width); break;
+	case QUIC_RGB16: split_rgb16(pixels, width, p[0], p[1], p[2]); break;
+	case QUIC_RGB24: split_bytes(pixels, width, 3, p[0], p[1], p[2]); break;
+	case QUIC_RGBA:
+		split_alpha(pixels, width, p[3]);
+		split_bytes(pixels, width, 4, p[0], p[1], p[2]);
+		break;
+	case QUIC_RGB32: split_bytes(pixels, width, 4, p[0], p[1], p[2]); break;
+	}
+}
+
+static void residuals_first(
+	const uint8_t *row, uint32_t width, uint32_t bits, uint8_t *restrict out)
+{
+	out[0] = quic_fold(row[0], bits);
+	for (uint32_t i = 1; i < width; i++)
+		out[i] = quic_fold((uint32_t)row[i] - row[i - 1], bits);
+}
+
+static void residuals_8(
+	const uint8_t *row, const uint8_t *above, uint32_t width, uint8_t *restrict out)
+{
+	out[0] = quic_fold((uint32_t)row[0] - above[0], 8);
+	for (uint32_t i = 1; i < width; i++) {
+		uint8_t mean = (uint8_t)((row[i - 1] & above[i]) + ((row[i - 1] ^ above[i]) >> 1));
+		int8_t d = (int8_t)(uint8_t)(row[i] - mean);
+
+		out[i] = (uint8_t)((uint8_t)(d + d) ^ (uint8_t)(d >> 7));
+	}
+}
+
+static void residuals(const uint8_t *row, const uint8_t *above, uint32_t width, uint32_t bits,
+	uint8_t *restrict out)
+{
+	if (bits == 8) {
+		residuals_8(row, above, width, out);
+		return;
+	}
+	out[0] = quic_fold((uint32_t)row[0] - above[0], bits);
+	for (uint32_t i = 1; i < width; i++)
+		out[i] = quic_fold(
+			(uint32_t)row[i] - ((uint32_t)(row[i - 1] + above[i]) >> 1), bits);
+}
+
+static void find_same(
+	uint8_t *const planes[], uint32_t count, uint32_t width, uint8_t *restrict same)
+{
+	const uint8_t *a = planes[0];
+
+	same[0] = 0;
+	if (count == 1) {
+		for (uint32_t i = 1; i < width; i++)
+			same[i] = a[i] == a[i - 1];
+	} else {
+		const uint8_t *b = planes[1], *c = planes[2];
+
+		for (uint32_t i = 1; i < width; i++)
+			same[i] = (a[i] == a[i - 1]) & (b[i] == b[i - 1]) & (c[i] == c[i - 1]);
+	}
+}
+
+/* ---- coding ---- */
+
+static inline void code_pixel(struct encoder *e, struct group *g, uint32_t count, uint32_t i)
+{
+	for (uint32_t c = 0; c < count; c++) {
+		struct quic_channel *channel = &g->channels[c];
+		uint8_t context = channel->residuals[(ptrdiff_t)i - 1];
+		uint8_t value = e->fresh[g->first + c][i];
+		uint32_t word = e->family.codeword[channel->best[context]][value];
+
+		channel->residuals[i] = value;
+		put_bits(&e->writer, word & ((1u << 26) - 1), word >> 26);
+	}
+}
+
+static void learn(struct encoder *e, struct group *g, uint32_t i)
+{
+	for (uint32_t c = 0; c < g->count; c++) {
+		uint8_t *residuals_at = g->channels[c].residuals + i;
+
+		quic_channel_learn(&g->channels[c], &e->family, g->pace.trigger, residuals_at[-1],
+			residuals_at[0]);
+	}
+}
+
+static void code_run(struct encoder *e, struct quic_pace *pace, uint32_t length)
+{
+	while (length >= 1u << quic_run_bits[pace->run_state]) {
+		length -= 1u << quic_run_bits[pace->run_state];
+		if (pace->run_state < QUIC_RUN_STATES - 1)
+			pace->run_state++;
+		put_bits(&e->writer, 1, 1);
+	}
+	put_bits(&e->writer, length, quic_run_bits[pace->run_state] + 1u);
+	if (pace->run_state > 0)
+		pace->run_state--;
+}
+
+/* Whether a run may begin at pixel i: the decoder sees the same. */
+static inline bool run_may_begin(const struct group *g, uint32_t i, uint32_t run_at)
+{
+	return g->same_above[i] && i > 2 && i != run_at && g->same[i - 1];
+}
+
+static uint32_t run_length(const struct group *g, uint32_t i, uint32_t end)
+{
+	const uint8_t *other = memchr(g->same + i, 0, end - i);
+
+	return other ? (uint32_t)(other - (g->same + i)) : end - i;
+}
+
+/* Pixels i to end with one wait mask. `runs` is false in the first row. */
+static inline void code_segment(
+	struct encoder *e, struct group *g, uint32_t count, bool runs, uint32_t i, uint32_t end)
+{
+	struct quic_pace *pace = &g->pace;
+	uint32_t run_at = 0, stop;
+
+	if (i == 0) {
+		code_pixel(e, g, count, 0);
+		if (pace->wait) {
+			pace->wait--;
+		} else {
+			pace->wait = quic_pace_next_wait(pace);
+			learn(e, g, 0);
+		}
+		i++;
+	}
+	stop = i + pace->wait;
+	while (i < end) {
+		uint32_t length;
+
+		if (!runs || !run_may_begin(g, i, run_at)) {
+			code_pixel(e, g, count, i);
+			if (i++ == stop) {
+				learn(e, g, stop);
+				stop = i + quic_pace_next_wait(pace);
+			}
+			continue;
+		}
+		run_at = i;
+		pace->wait = stop - i;
+		length = run_length(g, i, end);
+		code_run(e, pace, length);
+		i += length;
+		if (i == end)
+			return; /* the wait is as it was when the run began */
+		stop = i + pace->wait;
+	}
+	pace->wait = stop - end;
+}
+
+static void code_span(struct encoder *e, struct group *g, bool runs, uint32_t from, uint32_t to)
+{
+	if (g->count == 3 && runs)
+		code_segment(e, g, 3, true, from, to);
+	else if (g->count == 3)
+		code_segment(e, g, 3, false, from, to);
+	else
+		code_segment(e, g, 1, runs, from, to);
+}
+
+static void code_row(struct encoder *e, struct group *g, bool first, uint32_t width)
+{
+	struct quic_pace *pace = &g->pace;
+	uint32_t at = 0;
+
+	for (uint32_t c = 0; c < g->count; c++) {
+		uint32_t plane = g->first + c;
+
+		g->channels[c].residuals[-1] = first ? 0 : g->channels[c].residuals[0];
+		if (first)
+			residuals_first(e->planes[plane], width, e->family.bits, e->fresh[plane]);
+		else
+			residuals(e->planes[plane], e->above[plane], width, e->family.bits,
+				e->fresh[plane]);
+	}
+	find_same(e->planes + g->first, g->count, width, g->same);
+	while (pace->wait_index < QUIC_WAIT_INDEX_MAX && pace->wait_left <= width - at) {
+		if (pace->wait_left)
+			code_span(e, g, !first, at, at + pace->wait_left);
+		at += pace->wait_left;
+		quic_pace_lengthen(pace);
+	}
+	if (at < width) {
+		code_span(e, g, !first, at, width);
+		if (pace->wait_index < QUIC_WAIT_INDEX_MAX)
+			pace->wait_left -= width - at;
+	}
+}
+
+/* ---- a whole picture ---- */
+
+static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
+{
+	uint32_t channels, bits, row = ALIGN_UP(width + 64, 64u);
+	uint8_t *at;
+
+	if (!quic_type_layout(type, &channels, &bits))
+		return -EINVAL;
+	memset(e, 0, sizeof(*e));
+	quic_family_init(&e->family, bits);
+	e->memory = calloc(4 * (size_t)channels + 4, row);
+	if (!e->memory)
+		return -ENOMEM;
+	at = e->memory + 32;
+	for (uint32_t c = 0; c < channels; c++, at += 4 * (size_t)row) {
+		e->planes[c] = at;
+		e->above[c] = at + row;
+		e->fresh[c] = at + 2 * (size_t)row;
+		e->channels[c].residuals = at + 3 * (size_t)row;
+		quic_channel_reset(&e->channels[c], &e->family);
+	}
+	e->group_count = channels == 4 ? 2 : 1;
+	for (uint32_t n = 0; n < e->group_count; n++, at += 2 * (size_t)row) {
+		struct group *g = &e->groups[n];
+
+		g->first = n * 3;
+		g->count = n ? 1 : MIN(channels, 3u);
+		g->channels = &e->channels[g->first];
+		g->same = at;
+		g->same_above = at + row;
+		quic_pace_reset(&g->pace);
+	}
+	return 0;
+}
+
+static void next_row(struct encoder *e)
+{
+	for (uint32_t c = 0; c < 4; c++) {
+		uint8_t *swap = e->planes[c];
+
+		e->planes[c] = e->above[c];
+		e->above[c] = swap;
+	}
+	for (uint32_t n = 0; n < e->group_count; n++) {
+		uint8_t *swap = e->groups[n].same;
+
+		e->groups[n].same = e->groups[n].same_above;
+		e->groups[n].same_above = swap;
+	}
+}
+
+/* Gives the writer room for a row; what it wrote before is committed. */
+static int make_room(struct encoder *e, struct buf *out, uint8_t **begin, size_t bytes)
+{
+	if (*begin)
+		buf_commit(out, (size_t)(e->writer.at - *begin));
+	*begin = e->writer.at = buf_reserve(out, bytes);
+	return *begin ? 0 : -ENOMEM;
+}
+
+int quic_encode(struct buf *out, enum quic_type type, uint32_t width, uint32_t height,
+	const uint8_t *pixels, ptrdiff_t stride)
+{
+	uint8_t *begin = NULL;
+	struct encoder *e;
+	size_t room;
+	int err;
+
+	if (!width || !height || width > SURFACE_MAX_SIDE || height > SURFACE_MAX_SIDE)
+		return -EINVAL;
+	e = malloc(sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	err = encoder_init(e, type, width);
+	room = (size_t)width * PIXEL_BYTES_MAX(4) + ROW_SLACK_BYTES;
+	if (!err)
+		err = make_room(e, out, &begin, QUIC_HEADER_BYTES + room);
+	if (err)
+		goto out;
+	put_word(&e->writer, QUIC_MAGIC);
+	put_word(&e->writer, 0);
+	put_word(&e->writer, (uint32_t)type);
+	put_word(&e->writer, width);
+	put_word(&e->writer, height);
+	for (uint32_t y = 0; y < height && !err; y++) {
+		split_row(e, type, pixels + stride * (ptrdiff_t)y, width);
+		for (uint32_t n = 0; n < e->group_count; n++)
+			code_row(e, &e->groups[n], y == 0, width);
+		next_row(e);
+		err = make_room(e, out, &begin, room);
+	}
+	if (!err) {
+		if (e->writer.count)
+			put_bits(&e->writer, 0, 32 - e->writer.count);
+		put_word(&e->writer, 0); /* decoders read one word ahead */
+		buf_commit(out, (size_t)(e->writer.at - begin));
+	}
+	free(e->memory);
+out:
+	free(e);
+	return err;
+}
