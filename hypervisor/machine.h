@@ -20,19 +20,19 @@ struct machine_blob {
 
 struct machine_disk {
 	const char *path;
-	bool snapshot;	/* writes are discarded at the end */
+	bool snapshot; /* writes are discarded at the end */
 	bool read_only;
 };
 
 enum machine_exit {
 	MACHINE_EXIT_POWER_OFF, /* the guest turned itself off, or was asked to and did */
-	MACHINE_EXIT_FAILED,	/* the engine stopped; `reason` says why */
+	MACHINE_EXIT_FAILED, /* the engine stopped; `reason` says why */
 };
 
 struct machine_config {
-	struct loop *loop;	/* the thread that creates, runs and destroys the machine */
-	uint64_t memory_bytes;	/* a multiple of 1 MiB, at least 16 MiB */
-	uint32_t cpus;		/* 1 to 64 */
+	struct loop *loop; /* the thread that creates, runs and destroys the machine */
+	uint64_t memory_bytes; /* a multiple of 1 MiB, at least 16 MiB */
+	uint32_t cpus; /* 1 to 64 */
 	struct machine_blob firmware; /* SeaBIOS image, borrowed; used when there is no kernel */
 	/* Direct boot, borrowed bytes: a Linux bzImage or a PVH ELF. */
 	struct machine_blob kernel;
@@ -41,6 +41,9 @@ struct machine_config {
 	const struct machine_disk *disks;
 	uint32_t disk_count;
 	struct byte_port *serial; /* COM1's far end; may be NULL. Borrowed */
+	/* What the firmware says at its debug port (0x402); NULL: logged line by line when the log's
+	 * level is debug, else there is no such port. Borrowed. */
+	struct byte_port *firmware_log;
 	bool reboot_is_exit; /* a guest reset ends the machine */
 	/* On the loop thread, once. */
 	void (*on_exit)(void *opaque, enum machine_exit exit, const char *reason);
@@ -58,8 +61,8 @@ int machine_start(struct machine *machine, char **error);
 /* Presses the ACPI power button. False when the guest does not listen to it (no ACPI driver yet):
  * then waiting for it is in vain. */
 bool machine_power_button(struct machine *machine);
-/* Stops the vCPUs and waits for them, without asking the guest. Disks are flushed. Idempotent. While it waits it serves
- * loop_call()s of vCPU threads. */
+/* Stops the vCPUs and waits for them, without asking the guest. Disks are flushed. Idempotent. While
+ * it waits it serves posted calls, loop_call()s of vCPU threads among them. */
 void machine_stop(struct machine *machine);
 /* Stops and frees. NULL is ignored. Devices plugged by others are destroyed by them before. */
 void machine_destroy(struct machine *machine);
