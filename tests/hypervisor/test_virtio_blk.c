@@ -324,7 +324,7 @@ static void test_read_only(void **state)
 static void check_many(struct fixture *f)
 {
 	enum { COUNT = 256, PER = COUNT / 4 };
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 	unsigned back = 0;
 
 	fake_driver_start(&f->d, 1ull << VIRTIO_RING_F_INDIRECT_DESC, 1, COUNT);

@@ -78,7 +78,7 @@ static void assert_events(
 	struct fixture *f, const struct virtio_input_event *events, unsigned count)
 {
 	struct virtio_input_event got;
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 
 	fake_run(&f->m);
 	for (unsigned i = 0; i < count; i++) {
@@ -237,7 +237,7 @@ static void test_every_pixel(void **state)
 
 		for (uint32_t x = 0; x < width; x++) {
 			struct virtio_input_event got = { 0 };
-			uint32_t head, written, value = 0;
+			uint32_t head = 0, written = 0, value = 0;
 
 			virtio_input_position(f->input, (int32_t)x, 0, width, 2);
 			fake_run(&f->m);
@@ -257,7 +257,7 @@ static void test_status_queue(void **state)
 {
 	struct fixture *f = *state;
 	const struct fake_segment led = { FAKE_BUFFERS, 8, false };
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 
 	start(f, 0);
 	for (unsigned i = 0; i < QUEUE_SIZE; i++)
