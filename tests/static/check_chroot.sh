@@ -20,7 +20,7 @@ echo "--version: $(cat "$jail/out")"
 grep -q '^spicebox [0-9]' "$jail/out" || { echo "FAILED: no version in it"; exit 1; }
 
 # doctor may find something lacking (there is no /dev here), but must run to its end and say so.
-env -i "${in_jail[@]}" "$jail" /spicebox doctor > "$jail/out" 2>&1
+env -i PATH="$PATH" "${in_jail[@]}" "$jail" /spicebox doctor > "$jail/out" 2>&1
 status=$?
 cat "$jail/out"
 if [ $status -gt 1 ] || ! grep -qi 'kvm' "$jail/out"; then

@@ -62,7 +62,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 pids+=($!)
 wait_for 10 bash -c "exec 3<> /dev/tcp/127.0.0.1/$port" || fail "serve --demo did not listen"
 
-env -i DISPLAY="$DISPLAY" chroot "$jail" /spicebox connect "127.0.0.1:$port" \
+env -i PATH="$PATH" DISPLAY="$DISPLAY" chroot "$jail" /spicebox connect "127.0.0.1:$port" \
 	> "$work/connect.log" 2>&1 &
 pids+=($!)
 wait_for 15 bash -c 'xdotool search --onlyvisible --name . | grep -q .' ||
