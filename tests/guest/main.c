@@ -21,6 +21,7 @@ static const struct {
 	{ "idle", scene_idle, true },
 	{ "keys", scene_keys, true },
 	{ "pointer", scene_pointer, true },
+	{ "cursor", scene_cursor, true },
 	{ "bench-latency", scene_latency, true },
 	{ "video", scene_video, true },
 	{ "bad", scene_bad, true },

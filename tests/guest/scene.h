@@ -11,6 +11,7 @@ void scene_demo(struct qxl *qxl);
 void scene_still(struct qxl *qxl);
 void scene_keys(struct qxl *qxl);
 void scene_pointer(struct qxl *qxl);
+void scene_cursor(struct qxl *qxl);
 void scene_latency(struct qxl *qxl);
 void scene_video(struct qxl *qxl);
 void scene_idle(struct qxl *qxl);

@@ -11,6 +11,23 @@ static void wait_event(struct event *event)
 		machine_wait_until(UINT64_MAX);
 }
 
+/* 32 x 32: a white disc with a black rim, and pixels around it that invert what is below. */
+static void cursor_mono(struct qxl *qxl, int32_t x, int32_t y)
+{
+	uint8_t bits[2][32 * 4] = { { 0 } }; /* AND mask, XOR mask */
+
+	for (int32_t i = 0; i < 32 * 32; i++) {
+		int32_t dx = i % 32 - 16, dy = i / 32 - 16, d = dx * dx + dy * dy;
+		uint8_t bit = 0x80 >> i % 8;
+
+		if (d > 100)
+			bits[0][i / 8] |= bit;
+		if (d < 64 || (d > 140 && d < 220))
+			bits[1][i / 8] |= bit;
+	}
+	qxl_cursor_set(qxl, SPICE_CURSOR_TYPE_MONO, 32, 32, 16, 16, bits, sizeof(bits), x, y);
+}
+
 static void scene_plain(struct qxl *qxl, const char *title)
 {
 	struct image canvas = scene_canvas(qxl);
@@ -75,6 +92,37 @@ void scene_pointer(struct qxl *qxl)
 				rect_make(0, 0, qxl->width, qxl->height)),
 			colors[event.buttons & 7]);
 		log_line("mouse %d %d %x", x, y, event.buttons);
+	}
+}
+
+/* Each key press shows the next of: alpha arrow, mono disc, none. The pointer moves it. */
+void scene_cursor(struct qxl *qxl)
+{
+	static const char *const names[] = { "alpha", "mono", "hidden" };
+	int32_t x = qxl->width / 2, y = qxl->height / 2;
+	uint32_t shape = 0;
+	struct event event;
+
+	scene_plain(qxl, "test=cursor: each key press changes the cursor");
+	scene_ready(qxl);
+	for (;;) {
+		wait_event(&event);
+		if (event.type == EVENT_POINTER) {
+			scene_pointer_move(&event, &x, &y, qxl->width, qxl->height);
+			if (shape != 2)
+				qxl_cursor_move(qxl, x, y);
+			continue;
+		}
+		if (event.type != EVENT_KEY || event.key & 0x80)
+			continue;
+		shape = (shape + 1) % 3;
+		if (shape == 0)
+			scene_cursor_set(qxl, x, y);
+		else if (shape == 1)
+			cursor_mono(qxl, x, y);
+		else
+			qxl_cursor_hide(qxl);
+		log_line("cursor %s", names[shape]);
 	}
 }
 
