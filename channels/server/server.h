@@ -13,12 +13,12 @@ struct spice_server;
 struct spice_server_config {
 	struct loop *loop;
 	struct pool *pool;
-	struct display *display;  /* borrowed; the server attaches to it */
+	struct display *display; /* borrowed; the server attaches to it */
 	struct input_sink *input; /* borrowed; may be NULL (view only) */
-	const char *name;	  /* the VM's name, told to viewers; may be NULL */
-	const uint8_t *uuid;	  /* 16 bytes; may be NULL */
-	const char *password;	  /* NULL: no ticket is asked (any is accepted) */
-	uint32_t max_viewers;	  /* 0: 32 */
+	const char *name; /* the VM's name, told to viewers; may be NULL */
+	const uint8_t *uuid; /* 16 bytes; may be NULL */
+	const char *password; /* NULL: no ticket is asked (any is accepted) */
+	uint32_t max_viewers; /* 0: 32 */
 	/* Told on the loop thread when the number of viewers changes; may be NULL. */
 	void (*viewers_changed)(void *opaque, uint32_t viewers);
 	void *opaque;
