@@ -13,11 +13,11 @@
 struct spice_client;
 
 enum spice_client_event {
-	SPICE_CLIENT_CONNECTED,	   /* the main channel is up */
-	SPICE_CLIENT_FIRST_FRAME,  /* the primary surface exists and its first mark has come */
-	SPICE_CLIENT_AUTH_NEEDED,  /* wrong or missing password; the link is closed */
+	SPICE_CLIENT_CONNECTED, /* the main channel is up */
+	SPICE_CLIENT_FIRST_FRAME, /* the primary surface exists and its first mark has come */
+	SPICE_CLIENT_AUTH_NEEDED, /* wrong or missing password; the link is closed */
 	SPICE_CLIENT_DISCONNECTED, /* the link was lost or never came about: `reason` */
-	SPICE_CLIENT_NAME,	   /* the VM's name came: `reason` holds it */
+	SPICE_CLIENT_NAME, /* the VM's name came: `reason` holds it */
 };
 
 struct spice_client_config {

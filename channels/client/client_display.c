@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* The display channel: surfaces, marks, caches and monitors. Drawings are client_draw.c's. */
+#include <errno.h>
+#include <string.h>
+
+#include "channels/client/client_internal.h"
+#include "core/util.h"
+
+enum {
+	/* The dictionary of GLZ pictures, which we cannot decode: servers want a size all the same. */
+	GLZ_WINDOW_PIXELS = 1 << 20,
+	MONITORS_MAX = 16,
+};
+
+static struct client_display *of_channel(struct client_channel *channel)
+{
+	return container_of(channel, struct client_display, base);
+}
+
+/* ---- surfaces ---- */
+
+static uint64_t surface_size(const struct surface *surface)
+{
+	return (uint64_t)surface->height * (uint64_t)surface->stride;
+}
+
+static void drop_surface(struct client_display *display, uint32_t id)
+{
+	struct display_sink *out = display->base.client->out;
+
+	if (!display->surfaces[id])
+		return;
+	display->surface_bytes -= surface_size(display->surfaces[id]);
+	surface_unref(display->surfaces[id]);
+	display->surfaces[id] = NULL;
+	out->ops->surface_destroy(out, id);
+}
+
+static int make_surface(struct client_display *display, uint32_t id, enum surface_format format,
+	uint32_t width, uint32_t height)
+{
+	struct display_sink *out = display->base.client->out;
+	struct surface *surface;
+	uint64_t bytes = (uint64_t)width * height * surface_format_bits(format) / 8;
+	int err;
+
+	/* The new one may take what the old one gives back, never more than all may have. */
+	if (display->surfaces[id])
+		drop_surface(display, id);
+	if (bytes + display->surface_bytes > SURFACE_MAX_BYTES)
+		return -EPROTO;
+	err = surface_create(&surface, format, width, height);
+	if (err < 0)
+		return err == -EINVAL ? -EPROTO : err;
+	display->surfaces[id] = surface;
+	display->surface_bytes += surface_size(surface);
+	out->ops->surface_create(out, id, surface);
+	return 0;
+}
+
+static int on_surface_create(struct client_display *display, const uint8_t *body, size_t size)
+{
+	struct msg_surface_create msg;
+	enum surface_format format;
+
+	if (!msg_surface_create_parse(&msg, body, size) || msg.surface_id >= DISPLAY_MAX_SURFACES ||
+		proto_surface_format_parse(msg.format, &format) < 0)
+		return -EPROTO;
+	if (msg.flags & SPICE_SURFACE_FLAGS_PRIMARY && msg.surface_id != DISPLAY_PRIMARY)
+		return -EPROTO;
+	return make_surface(display, msg.surface_id, format, msg.width, msg.height);
+}
+
+static int on_surface_destroy(struct client_display *display, const uint8_t *body, size_t size)
+{
+	struct msg_surface_destroy msg;
+
+	if (!msg_surface_destroy_parse(&msg, body, size) || msg.surface_id >= DISPLAY_MAX_SURFACES)
+		return -EPROTO;
+	drop_surface(display, msg.surface_id);
+	return 0;
+}
+
+/* The way of servers from before off-screen surfaces. */
+static int on_mode(struct client_display *display, const uint8_t *body, size_t size)
+{
+	struct msg_display_mode msg;
+
+	if (!msg_display_mode_parse(&msg, body, size))
+		return -EPROTO;
+	return make_surface(display, DISPLAY_PRIMARY,
+		msg.bits == 16 ? SURFACE_XRGB1555 : SURFACE_XRGB8888, msg.width, msg.height);
+}
+
+static int on_mark(struct client_display *display)
+{
+	if (display->marked || !display->surfaces[DISPLAY_PRIMARY])
+		return 0;
+	display->marked = true;
+	client_tell(display->base.client, SPICE_CLIENT_FIRST_FRAME, NULL);
+	return 0;
+}
+
+/* ---- caches ---- */
+
+static int on_inval_list(struct client_display *display, const uint8_t *body, size_t size)
+{
+	struct msg_inval_list msg;
+
+	if (!msg_inval_list_parse(&msg, body, size))
+		return -EPROTO;
+	for (uint32_t i = 0; i < msg.list.count; i++) {
+		struct proto_resource item = proto_resource(&msg.list, i);
+
+		if (item.type == SPICE_RES_TYPE_PIXMAP)
+			image_cache_remove(&display->cache, item.id);
+	}
+	return 0;
+}
+
+static int on_inval_palette(struct client_display *display, const uint8_t *body, size_t size)
+{
+	struct msg_inval_one msg;
+
+	if (!msg_inval_one_parse(&msg, body, size))
+		return -EPROTO;
+	palette_cache_remove(&display->palettes, msg.id);
+	return 0;
+}
+
+/* ---- monitors ---- */
+
+static int on_monitors(struct client_display *display, const uint8_t *body, size_t size)
+{
+	struct display_sink *out = display->base.client->out;
+	struct msg_monitors_config msg;
+	struct rect heads[MONITORS_MAX];
+	uint32_t count = 0;
+
+	if (!msg_monitors_config_parse(&msg, body, size))
+		return -EPROTO;
+	for (uint32_t i = 0; i < msg.list.count && count < MONITORS_MAX; i++) {
+		const struct proto_head *head = &msg.list.items[i];
+
+		if (head->surface_id != DISPLAY_PRIMARY || head->width > SURFACE_MAX_SIDE ||
+			head->height > SURFACE_MAX_SIDE || head->x > SURFACE_MAX_SIDE ||
+			head->y > SURFACE_MAX_SIDE)
+			continue;
+		heads[count++] = rect_make((int32_t)head->x, (int32_t)head->y, (int32_t)head->width,
+			(int32_t)head->height);
+	}
+	if (out->ops->monitors)
+		out->ops->monitors(out, heads, count);
+	return 0;
+}
+
+/* ---- the channel ---- */
+
+void client_display_skip(struct client_display *display, uint16_t type)
+{
+	uint64_t bit = 1ull << (type % 64);
+
+	if (display->skipped & bit)
+		return;
+	display->skipped |= bit;
+	log_warn("spice", "display: messages of type %u are not supported yet and left out", type);
+}
+
+static void display_up(struct client_channel *channel)
+{
+	struct client_display *display = of_channel(channel);
+	struct msg_display_init init = { .pixmap_cache_id = 1,
+		.pixmap_cache_size = IMAGE_CACHE_PIXELS,
+		.glz_dictionary_id = 1,
+		.glz_window_size = GLZ_WINDOW_PIXELS };
+	/* On this machine packing costs more than it spares. */
+	struct msg_preferred_compression preferred = {
+		.compression = dial_is_local(channel->client->dial) ? SPICE_IMAGE_COMPRESSION_OFF
+								    : SPICE_IMAGE_COMPRESSION_LZ4
+	};
+
+	display->marked = false;
+	if (link_peer_has_cap(channel->link, SPICE_DISPLAY_CAP_PREF_COMPRESSION))
+		link_send_preferred_compression(
+			channel->link, SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION, &preferred);
+	link_send_display_init(channel->link, SPICE_MSGC_DISPLAY_INIT, &init);
+	link_flush(channel->link);
+}
+
+static int display_message(
+	struct client_channel *channel, uint16_t type, const uint8_t *body, size_t size)
+{
+	struct client_display *display = of_channel(channel);
+
+	switch (type) {
+	case SPICE_MSG_DISPLAY_MODE: return on_mode(display, body, size);
+	case SPICE_MSG_DISPLAY_MARK: return on_mark(display);
+	case SPICE_MSG_DISPLAY_RESET:
+		for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
+			drop_surface(display, id);
+		return 0;
+	case SPICE_MSG_DISPLAY_INVAL_LIST: return on_inval_list(display, body, size);
+	case SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS: image_cache_clear(&display->cache); return 0;
+	case SPICE_MSG_DISPLAY_INVAL_PALETTE: return on_inval_palette(display, body, size);
+	case SPICE_MSG_DISPLAY_INVAL_ALL_PALETTES:
+		palette_cache_clear(&display->palettes);
+		return 0;
+	case SPICE_MSG_DISPLAY_SURFACE_CREATE: return on_surface_create(display, body, size);
+	case SPICE_MSG_DISPLAY_SURFACE_DESTROY: return on_surface_destroy(display, body, size);
+	case SPICE_MSG_DISPLAY_MONITORS_CONFIG: return on_monitors(display, body, size);
+	default: return client_display_draw(display, type, body, size);
+	}
+}
+
+/* MULTI_CODEC without a codec: that we can decode no video, so that none is sent. */
+static const struct client_channel_ops display_ops = {
+	.type = SPICE_CHANNEL_DISPLAY,
+	.name = "display",
+	.caps = 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION |
+		1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION | 1u << SPICE_DISPLAY_CAP_MULTI_CODEC,
+	.up = display_up,
+	.message = display_message,
+};
+
+void client_display_init(struct spice_client *client)
+{
+	client_channel_init(&client->display.base, client, &display_ops);
+}
+
+/* The last picture stays in the hub, for who shows it; the next session replaces it. */
+void client_display_finish(struct spice_client *client)
+{
+	struct client_display *display = &client->display;
+
+	for (uint32_t id = DISPLAY_PRIMARY + 1; id < DISPLAY_MAX_SURFACES; id++)
+		drop_surface(display, id);
+	surface_unref(display->surfaces[DISPLAY_PRIMARY]);
+	image_cache_clear(&display->cache);
+	palette_cache_finish(&display->palettes);
+}
