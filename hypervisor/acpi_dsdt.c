@@ -88,11 +88,11 @@ static void add_link_current(struct aml *aml, const char *pirq)
 {
 	static const uint32_t none[] = { 0 };
 
-	aml_method(aml, "_CRS", 0, true);
 	aml_name(aml, "CURR");
 	aml_resources(aml);
 	aml_res_interrupts(aml, none, 1);
 	aml_end(aml);
+	aml_method(aml, "_CRS", 0, true);
 	aml_operator(aml, AML_CREATE_DWORD_FIELD);
 	aml_path(aml, "CURR");
 	aml_int(aml, INTERRUPT_NUMBER_OFFSET);
@@ -217,8 +217,6 @@ static void add_root_bridge(struct aml *aml, const struct acpi_config *config)
 	aml_device(aml, "PCI0");
 	aml_name(aml, "_HID");
 	aml_eisa_id(aml, "PNP0A03");
-	aml_name(aml, "_ADR");
-	aml_int(aml, 0);
 	aml_name(aml, "_UID");
 	aml_int(aml, 0);
 	add_windows(aml, config);
