@@ -247,6 +247,8 @@ int qxl_create(struct qxl **out, struct pci_host *host, struct pci_bus *bus,
 		err = qxl_vga_create(qxl);
 	if (!err)
 		err = pci_bus_plug(bus, &qxl->pci, 2, 0);
+	if (err == -EBUSY)
+		err = pci_bus_plug(bus, &qxl->pci, 0, 0);
 	if (err) {
 		qxl_destroy(qxl);
 		return err;
