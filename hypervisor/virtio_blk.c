@@ -32,7 +32,6 @@ struct disk_request {
 	struct block_request io;
 	struct virtio_blk *disk;
 	struct disk_request *next_free;
-	uint32_t generation; /* of the disk, when it was taken */
 	uint8_t *bounce;
 	uint64_t data_bytes;
 	struct iovec iov[QUEUE_SIZE];
@@ -44,7 +43,6 @@ struct virtio_blk {
 	struct block *block;
 	char id[VIRTIO_BLK_ID_BYTES];
 	bool stopped;
-	uint32_t generation; /* counts resets: answers to older requests are dropped */
 	struct disk_request *free; /* the last one used first, so that few are ever touched */
 	struct disk_request *requests;
 };
@@ -100,7 +98,7 @@ static void request_done(struct block_request *io, int result)
 	uint64_t written = io->op == BLOCK_READ ? request->data_bytes : 0;
 
 	pthread_mutex_lock(&disk->dev.pci.lock);
-	if (request->generation != disk->generation || !virtio_device_is_live(&disk->dev)) {
+	if (!virtio_device_is_live(&disk->dev)) { /* broken, or a reset waits for us */
 		release(request);
 	} else {
 		if (!result && io->op == BLOCK_READ && request->bounce)
@@ -244,7 +242,6 @@ static void start(struct disk_request *request, const struct virtio_blk_outhdr *
 	int err = -EOPNOTSUPP;
 
 	request->io = (struct block_request){ .op = BLOCK_FLUSH };
-	request->generation = request->disk->generation;
 	switch (le32toh(header->type)) {
 	case VIRTIO_BLK_T_IN: err = start_transfer(request, BLOCK_READ, sector); break;
 	case VIRTIO_BLK_T_OUT: err = start_transfer(request, BLOCK_WRITE, sector); break;
@@ -309,7 +306,7 @@ static void disk_reset(struct virtio_device *dev)
 {
 	struct virtio_blk *disk = from_device(dev);
 
-	disk->generation++;
+	/* The device is not live now, so the requests in flight end without an answer. */
 	pthread_mutex_unlock(&dev->pci.lock);
 	block_drain(disk->block);
 	pthread_mutex_lock(&dev->pci.lock);

@@ -505,10 +505,7 @@ static void pci_config_written(struct pci_device *pci, uint32_t offset, unsigned
 	if (!window_access(dev, offset, size, &area_offset, &length))
 		return;
 	memcpy(&value, pci->config + dev->config_capability + WINDOW_DATA, sizeof(value));
-	value = le32toh(value);
-	if (length < 4)
-		value &= (1u << (8 * length)) - 1;
-	area_write(dev, area_offset, value, length);
+	area_write(dev, area_offset, le32toh(value), length);
 }
 
 static const struct pci_device_ops pci_ops = {

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,6 +27,16 @@ enum {
 	ISLAND = 0x10000000, /* a page of memory of its own */
 	NOT_ANSWERED = 0xee,
 };
+
+static _Atomic bool slow_reads;
+
+/* Takes the place of libc's, so that requests stay in flight for a while. */
+ssize_t preadv(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	if (slow_reads)
+		usleep(3000);
+	return syscall(SYS_preadv, fd, iov, count, offset, 0);
+}
 
 struct fixture {
 	struct fake_machine m;
@@ -450,7 +462,8 @@ static void test_reset_in_flight(void **state)
 {
 	struct fixture *f = *state;
 
-	for (unsigned round = 0; round < 20; round++) {
+	slow_reads = true;
+	for (unsigned round = 0; round < 5; round++) {
 		const struct fake_segment chain[] = { { HEADER, 16, false },
 			{ DATA, 400 * 512, true }, { STATUS, 1, true } };
 
@@ -465,13 +478,48 @@ static void test_reset_in_flight(void **state)
 		memset(ram(f, DATA), 0x11, 400 * 512);
 		memset(ram(f, fake_queue_gpa(0)), 0x22, FAKE_QUEUE_STRIDE);
 		*ram(f, STATUS) = NOT_ANSWERED;
-		loop_run_once(f->m.loop, 2);
+		usleep(5000);
 		fake_run(&f->m);
 		for (unsigned i = 0; i < 400 * 512; i++)
 			assert_int_equal(ram(f, DATA)[i], 0x11);
 		assert_int_equal(*ram(f, fake_queue_gpa(0) + FAKE_USED + 2), 0x22);
 		assert_int_equal(*ram(f, STATUS), NOT_ANSWERED);
 	}
+	slow_reads = false;
+}
+
+/* The same when the whole machine is reset, and when the disk is stopped for good. */
+static void test_stop_in_flight(void **state)
+{
+	const struct fake_segment chain[] = { { HEADER, 16, false }, { DATA, 512, true },
+		{ STATUS, 1, true } };
+	struct fixture *f = *state;
+
+	slow_reads = true;
+	for (unsigned round = 0; round < 2; round++) {
+		start(f);
+		set_header(f, VIRTIO_BLK_T_IN, 0);
+		for (unsigned i = 0; i < 20; i++)
+			fake_add(&f->d, 0, chain, 3);
+		fake_write(&f->d, f->d.queues[0].notify_gpa, 0, 2);
+		loop_run_once(f->m.loop, 0);
+		if (round == 0)
+			pci_bus_reset(f->m.bus);
+		else
+			virtio_blk_stop(f->disk);
+		memset(ram(f, DATA), 0x11, 512);
+		usleep(5000);
+		fake_run(&f->m);
+		for (unsigned i = 0; i < 512; i++)
+			assert_int_equal(ram(f, DATA)[i], 0x11);
+		fake_driver_find(&f->d, &f->m, true);
+	}
+	slow_reads = false;
+	start(f);
+	fake_add(&f->d, 0, chain, 3);
+	fake_kick(&f->d, 0);
+	block_drain(f->block);
+	assert_int_equal(fake_used(&f->d, 0)[1], 0);
 }
 
 #define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -493,7 +541,8 @@ int main(void)
 		DISK_TEST(test_data_outside_of_memory),
 		DISK_TEST(test_broken_chains),
 		DISK_TEST(test_lost_status),
-		DISK_TEST(test_reset_in_flight),
+		cmocka_unit_test_setup_teardown(test_reset_in_flight, setup_threads, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_in_flight, setup_threads, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,6 +219,10 @@ static void test_no_buffers(void **state)
 	give_buffers(f, 1);
 	EVENTS_ARE(f, { EV_ABS, ABS_X, 1000 }, { EV_ABS, ABS_Y, 500 }, { EV_KEY, BTN_LEFT, 1 },
 		{ EV_REL, REL_WHEEL, (uint32_t)-16 }, SYN);
+	for (int i = 0; i < 100; i++)
+		virtio_input_button(f->input, INPUT_BUTTON_UP, true);
+	give_buffers(f, 2);
+	EVENTS_ARE(f, { EV_REL, REL_WHEEL, 16 }, SYN);
 	/* After a reset everything is told anew. */
 	start(f, QUEUE_SIZE);
 	EVENTS_ARE(
