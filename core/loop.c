@@ -567,8 +567,13 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 int loop_wait_posted(struct loop *loop)
 {
 	struct pollfd wait = { .fd = loop->wake_fd, .events = POLLIN };
+	bool any;
 
-	while (poll(&wait, 1, -1) < 0)
+	/* Inside a posted call the wake-up for those behind it has been taken already. */
+	pthread_mutex_lock(&loop->lock);
+	any = loop->posted_first;
+	pthread_mutex_unlock(&loop->lock);
+	while (!any && poll(&wait, 1, -1) < 0)
 		if (errno != EINTR)
 			return -errno;
 	drain_own_fd(loop->wake_fd);
