@@ -10,8 +10,9 @@
 #include "core/util.h"
 #include "hypervisor/boot_internal.h"
 
-#define GUEST_PAGE     4096u
-#define FIRMWARE_SPACE 0xfffb0000u /* KVM's own pages and the ROM, up to 4 GiB */
+#define GUEST_PAGE    4096u
+#define KVM_PAGES     0xfeffc000u /* of its own, see kvm.c */
+#define KVM_PAGES_END 0xff000000u
 
 int boot_fail(char **error, int err, const char *fmt, ...)
 {
@@ -36,7 +37,7 @@ unsigned boot_memory_map(const struct boot_config *config, struct boot_map_entry
 		BOOT_MEMORY_RAM };
 	map[n++] = (struct boot_map_entry){ config->tables_gpa,
 		config->ram_below_4g - config->tables_gpa, BOOT_MEMORY_ACPI };
-	map[n++] = (struct boot_map_entry){ FIRMWARE_SPACE, 0u - FIRMWARE_SPACE,
+	map[n++] = (struct boot_map_entry){ KVM_PAGES, KVM_PAGES_END - KVM_PAGES,
 		BOOT_MEMORY_RESERVED };
 	if (config->ram_above_4g)
 		map[n++] = (struct boot_map_entry){ UINT64_C(1) << 32, config->ram_above_4g,

@@ -17,8 +17,8 @@
 #include "core/util.h"
 #include "hypervisor/kvm_internal.h"
 
-/* Where KVM keeps pages of its own (Intel without unrestricted guests): below the firmware. */
-#define IDENTITY_MAP_GPA 0xfffbc000u
+/* Where KVM keeps pages of its own (Intel without unrestricted guests): SeaBIOS reserves them. */
+#define IDENTITY_MAP_GPA 0xfeffc000u
 #define TSS_GPA          0xfffbd000u
 
 #define IOAPIC_PINS    24
