@@ -19,7 +19,7 @@
 
 /* Where KVM keeps pages of its own (Intel without unrestricted guests): SeaBIOS reserves them. */
 #define IDENTITY_MAP_GPA 0xfeffc000u
-#define TSS_GPA          0xfffbd000u
+#define TSS_GPA          0xfeffd000u
 
 #define IOAPIC_PINS    24
 #define PIC_SLAVE      1
