@@ -43,8 +43,10 @@ struct virtio_blk {
 	struct block *block;
 	char id[VIRTIO_BLK_ID_BYTES];
 	bool stopped;
-	struct disk_request *free; /* the last one used first, so that few are ever touched */
+	/* Each is two pages: those used before are used again before a fresh one is touched. */
 	struct disk_request *requests;
+	struct disk_request *free;
+	unsigned fresh; /* requests[fresh] and on were never used */
 };
 
 static struct virtio_blk *from_device(struct virtio_device *dev)
@@ -64,6 +66,19 @@ static bool writes_through(const struct virtio_blk *disk)
 		return true;
 	return virtio_device_has(&disk->dev, VIRTIO_BLK_F_CONFIG_WCE) &&
 		!disk->dev.config[offsetof(struct virtio_blk_config, wce)];
+}
+
+static struct disk_request *acquire(struct virtio_blk *disk)
+{
+	struct disk_request *request = disk->free;
+
+	if (request) {
+		disk->free = request->next_free;
+	} else if (disk->fresh < REQUESTS) {
+		request = &disk->requests[disk->fresh++];
+		request->disk = disk;
+	}
+	return request;
 }
 
 /* ---- the end of a request ---- */
@@ -257,30 +272,42 @@ static void start(struct disk_request *request, const struct virtio_blk_outhdr *
 		answer(request, status, 0);
 }
 
+/* Takes one request from the ring and begins it; false when there is none, or not now. */
+static bool serve_one(struct virtio_blk *disk)
+{
+	struct disk_request *request = acquire(disk);
+	struct virtio_blk_outhdr header;
+
+	if (!request)
+		return false;
+	if (virtio_device_pop(&disk->dev, 0, &request->chain) != 1) {
+		release(request);
+		return false;
+	}
+	if (!request->chain.in_bytes ||
+		virtqueue_chain_read(memory_of(disk), &request->chain, 0, &header, sizeof(header)) <
+			0) {
+		virtio_device_break(&disk->dev, "a request has no header or no status");
+		release(request);
+		return false;
+	}
+	start(request, &header);
+	return true;
+}
+
 /* Takes requests until the ring is empty or too many are in flight. Loop thread, lock held. */
 static void serve(struct virtio_blk *disk)
 {
 	unsigned taken = 0;
 
-	while (disk->free && !disk->stopped && virtio_device_is_live(&disk->dev)) {
-		struct disk_request *request = disk->free;
-		struct virtio_blk_outhdr header;
-
+	while (!disk->stopped && virtio_device_is_live(&disk->dev)) {
 		if (taken == PER_TURN) {
 			virtio_device_serve_again(&disk->dev, 0);
 			break;
 		}
-		if (virtio_device_pop(&disk->dev, 0, &request->chain) != 1)
+		if (!serve_one(disk))
 			break;
 		taken++;
-		if (!request->chain.in_bytes ||
-			virtqueue_chain_read(
-				memory_of(disk), &request->chain, 0, &header, sizeof(header)) < 0) {
-			virtio_device_break(&disk->dev, "a request has no header or no status");
-			break;
-		}
-		disk->free = request->next_free;
-		start(request, &header);
 	}
 	if (taken)
 		virtio_device_interrupt(&disk->dev, 0);
@@ -367,10 +394,6 @@ int virtio_blk_create(struct virtio_blk **out, struct pci_host *host, struct pci
 	disk->requests = calloc(REQUESTS, sizeof(*disk->requests));
 	if (!disk->requests)
 		goto fail;
-	for (unsigned i = REQUESTS; i-- > 0;) {
-		disk->requests[i].disk = disk;
-		release(&disk->requests[i]);
-	}
 	err = virtio_device_init(&disk->dev, &disk_ops, "virtio-blk", host, VIRTIO_ID_BLOCK,
 		CLASS_STORAGE_SCSI, 1, QUEUE_SIZE);
 	if (err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The virtio disk, from the driver's side: every request, its errors, and hostile chains. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -522,6 +523,55 @@ static void test_stop_in_flight(void **state)
 	assert_int_equal(fake_used(&f->d, 0)[1], 0);
 }
 
+/* A vCPU's thread that drives and resets the disk while the loop runs here. */
+struct vcpu {
+	struct fixture *f;
+	unsigned stray; /* bytes that were changed after a reset */
+};
+
+static void *vcpu_thread(void *opaque)
+{
+	const struct fake_segment chain[] = { { HEADER, 16, false }, { DATA, 512, true },
+		{ STATUS, 1, true } };
+	struct vcpu *vcpu = opaque;
+	struct fixture *f = vcpu->f;
+
+	for (unsigned round = 0; round < 100; round++) {
+		start(f);
+		set_header(f, VIRTIO_BLK_T_IN, round);
+		for (unsigned i = 0; i < 20; i++)
+			fake_add(&f->d, 0, chain, 3);
+		slow_reads = round % 2;
+		fake_write(&f->d, f->d.queues[0].notify_gpa, 0, 2);
+		usleep(round % 8 * 500);
+		if (round % 5 == 0)
+			pci_bus_reset(f->m.bus);
+		else
+			fake_write(&f->d, f->d.common + VIRTIO_PCI_COMMON_STATUS, 0, 1);
+		memset(ram(f, DATA), 0x11, 512);
+		usleep(500);
+		for (unsigned i = 0; i < 512; i++)
+			vcpu->stray += ram(f, DATA)[i] != 0x11;
+		fake_driver_find(&f->d, &f->m, true);
+	}
+	slow_reads = false;
+	loop_stop(f->m.loop);
+	return NULL;
+}
+
+static void test_vcpu_thread(void **state)
+{
+	struct vcpu vcpu = { .f = *state };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, vcpu_thread, &vcpu), 0);
+	assert_int_equal(loop_run(vcpu.f->m.loop), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(vcpu.stray, 0);
+	start(vcpu.f);
+	assert_int_equal(run_request(vcpu.f, VIRTIO_BLK_T_IN, 5, DATA, 512), VIRTIO_BLK_S_OK);
+}
+
 #define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -543,6 +593,7 @@ int main(void)
 		DISK_TEST(test_lost_status),
 		cmocka_unit_test_setup_teardown(test_reset_in_flight, setup_threads, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_in_flight, setup_threads, teardown),
+		cmocka_unit_test_setup_teardown(test_vcpu_thread, setup_threads, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
