@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUID of the KVM engine's vCPUs (Intel SDM volume 2, CPUID; KVM's leaves: Linux's
  * Documentation/virt/kvm/x86/cpuid.rst). */
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,7 +17,9 @@
 #define LEAF_HYPERVISOR  0x40000000u
 #define LEAF_TIMING      0x40000010u
 #define LEAF_AMD_SIZES   0x80000008u
+#define LEAF_AMD_CACHES  0x8000001du
 #define LEAF_AMD_NODE    0x8000001eu
+#define LEAF_BRAND       0x80000002u /* and the two behind it */
 
 #define APIC_BUS_KHZ 1000000u /* KVM's LAPIC timer counts nanoseconds */
 
@@ -73,6 +76,9 @@ static void set_topology(struct kvm_cpuid_sized *cpuid, unsigned cpu, unsigned c
 			entry->eax &= 0x3fff;
 			if (entry->eax & 0x1f)
 				entry->eax |= ((1u << shift) - 1) << 26;
+			/* fall through */
+		case LEAF_AMD_CACHES:
+			entry->eax &= ~(0xfffu << 14);
 			if ((entry->eax >> 5 & 7) >= 3)
 				entry->eax |= ((1u << shift) - 1) << 14;
 			break;
@@ -101,6 +107,17 @@ static void set_topology(struct kvm_cpuid_sized *cpuid, unsigned cpu, unsigned c
 				.edx = cpu,
 			});
 	raise_limit(cpuid, 0, LEAF_TOPOLOGY);
+}
+
+/* KVMs without hardware virtualisation do not pass on the processor's name. */
+static void set_brand(struct kvm_cpuid_sized *cpuid)
+{
+	for (uint32_t leaf = LEAF_BRAND; leaf < LEAF_BRAND + 3; leaf++) {
+		struct kvm_cpuid_entry2 *entry = find_leaf(cpuid, leaf);
+
+		if (entry && !(entry->eax | entry->ebx | entry->ecx | entry->edx))
+			__get_cpuid(leaf, &entry->eax, &entry->ebx, &entry->ecx, &entry->edx);
+	}
 }
 
 static void set_frequencies(struct kvm_cpuid_sized *cpuid, uint32_t tsc_khz)
@@ -134,6 +151,7 @@ int kvm_cpuid_fill(
 	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
 		return -errno;
 	set_topology(cpuid, cpu, cpus);
+	set_brand(cpuid);
 	set_frequencies(cpuid, tsc_khz);
 	features = find_leaf(cpuid, LEAF_FEATURES);
 	if (features) {
