@@ -10,6 +10,8 @@ target_compile_options(spicebox_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:
 	-Wpointer-arith -Wundef
 	# Operation tables and callbacks often do not need every argument.
 	-Wno-unused-parameter
+	# The kernel's headers end their structures in arrays that are filled by embedding them.
+	$<$<C_COMPILER_ID:Clang>:-Wno-gnu-variable-sized-type-not-at-end>
 	-fPIE -fvisibility=hidden -fstack-protector-strong -ffunction-sections -fdata-sections
 >)
 target_link_libraries(spicebox_flags INTERFACE Threads::Threads)

@@ -260,13 +260,14 @@ int pm_create(struct pm **out, struct pci_host *host, struct system_control *con
 
 void pm_destroy(struct pm *pm)
 {
-	struct bus_region *regions[] = { &pm->block, &pm->gpe0, &pm->smi };
-
 	if (!pm)
 		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(regions); i++)
-		if (regions[i]->mapped)
-			bus_remove(pm->host->ports, regions[i]);
+	if (pm->block.mapped)
+		bus_remove(pm->host->ports, &pm->block);
+	if (pm->gpe0.mapped)
+		bus_remove(pm->host->ports, &pm->gpe0);
+	if (pm->smi.mapped)
+		bus_remove(pm->host->ports, &pm->smi);
 	if (pm->timer)
 		loop_timer_remove(pm->timer);
 	kick_destroy(pm->rearm_kick);

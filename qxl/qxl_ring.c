@@ -381,8 +381,10 @@ static void turn(struct qxl *qxl)
 			return; /* image_gone() rings when it may go on */
 		}
 		/* Both are asked, whatever the first says. */
-		if (!take_next(qxl))
-			more = ring_wait(&cursor) | ring_wait(&commands);
+		if (!take_next(qxl)) {
+			more = ring_wait(&cursor);
+			more = ring_wait(&commands) || more;
+		}
 		if (n % 16 == 15 && clock_monotonic_ns() > end)
 			break;
 	}

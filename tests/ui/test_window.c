@@ -42,6 +42,7 @@ struct fixture {
 	void (*script)(struct fixture *);
 };
 
+__attribute__((format(printf, 2, 3)))
 static void heard(struct input_sink *sink, const char *fmt, ...)
 {
 	struct fixture *f = container_of(sink, struct fixture, input);
@@ -86,6 +87,7 @@ static const struct input_sink_ops input_ops = {
 /* ---- helpers of the scripts ---- */
 
 /* Scripts run on a thread of their own, from which cmocka's jumps must not be made. */
+__attribute__((format(printf, 2, 3)))
 static void fail_script(struct fixture *f, const char *fmt, ...)
 {
 	va_list args;
@@ -107,6 +109,7 @@ static void pause_ms(int ms)
 	usleep((useconds_t)ms * 1000);
 }
 
+__attribute__((format(printf, 2, 3)))
 static void run_command(struct fixture *f, const char *fmt, ...)
 {
 	char line[512], full[640];
