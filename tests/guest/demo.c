@@ -183,7 +183,7 @@ static void demo_pen(struct demo *demo)
 	inner.width = area.width;
 	inner.height = area.height;
 	if (!demo->pen_down)
-		demo->pen_color = colors[demo->pen_color % 5] ? (demo->pen_color + 1) % 5 : 0;
+		demo->pen_color = (demo->pen_color + 1) % ARRAY_SIZE(colors);
 	if (demo->pen_down) {
 		int32_t left = min32(x, demo->pen_x) - 4, top = min32(y, demo->pen_y) - 4;
 		int32_t right = max32(x, demo->pen_x) + 5, bottom = max32(y, demo->pen_y) + 5;
@@ -214,6 +214,19 @@ static void demo_press(struct demo *demo)
 	}
 }
 
+/* A dragged window follows once a frame, however many motions came. */
+static void demo_drag(struct demo *demo)
+{
+	struct rect *frame = &demo->dragged->frame;
+	int32_t x = demo->x - demo->drag_x, y = demo->y - demo->drag_y;
+
+	x = min32(max32(x, 60 - frame->width), demo->desktop.base.width - 60);
+	y = min32(max32(y, DESKTOP_BAR + 2), demo->desktop.base.height - WINDOW_TITLE);
+	if (demo->dragged == &demo->note && (x != frame->x || y != frame->y))
+		demo->note_held = true;
+	desktop_move(&demo->desktop, demo->dragged, x, y);
+}
+
 static void demo_pointer(struct demo *demo, const struct event *event)
 {
 	struct desktop *desktop = &demo->desktop;
@@ -226,30 +239,20 @@ static void demo_pointer(struct demo *demo, const struct event *event)
 	qxl_cursor_move(desktop->qxl, demo->x, demo->y);
 	if (pressed & 1)
 		demo_press(demo);
-	if (!(event->buttons & 1)) {
-		demo->dragged = NULL;
-		demo->pen_down = false;
-	}
 	window = desktop_at(desktop, demo->x, demo->y);
 	if (pressed & 2 && window == &demo->paper) {
 		demo_paper_clear(demo);
 		desktop_update(desktop, &demo->paper, demo_paper_area(demo));
 	}
-	if (event->buttons & 1 && !demo->dragged && (demo->pen_down || window == &demo->paper))
+	/* The motion may come together with the release. */
+	if (demo->pen_down || (pressed & 1 && !demo->dragged && window == &demo->paper))
 		demo_pen(demo);
-}
-
-/* A dragged window follows once a frame, however many motions came. */
-static void demo_drag(struct demo *demo)
-{
-	struct rect *frame = &demo->dragged->frame;
-	int32_t x = demo->x - demo->drag_x, y = demo->y - demo->drag_y;
-
-	x = min32(max32(x, 60 - frame->width), demo->desktop.base.width - 60);
-	y = min32(max32(y, DESKTOP_BAR + 2), demo->desktop.base.height - WINDOW_TITLE);
-	if (demo->dragged == &demo->note && (x != frame->x || y != frame->y))
-		demo->note_held = true;
-	desktop_move(&demo->desktop, demo->dragged, x, y);
+	if (!(event->buttons & 1)) {
+		if (demo->dragged)
+			demo_drag(demo);
+		demo->dragged = NULL;
+		demo->pen_down = false;
+	}
 }
 
 /* ---- frames ---- */

@@ -158,18 +158,26 @@ const char *machine_cpu_name(void)
 {
 	static char name[52];
 	const char *start = name;
+	uint32_t regs[4];
 
-	if (!name[0]) {
+	cpu_cpuid(0x80000000, regs);
+	if (regs[0] >= 0x80000004 && regs[0] < 0x80010000) {
 		for (uint32_t i = 0; i < 3; i++) {
-			uint32_t regs[4];
-
 			cpu_cpuid(0x80000002 + i, regs);
 			memcpy(name + i * 16, regs, 16);
 		}
 	}
 	while (*start == ' ')
 		start++;
-	return start;
+	if (*start)
+		return start;
+	/* No name: its maker and its clock. */
+	cpu_cpuid(0, regs);
+	memcpy(name, &regs[1], 4);
+	memcpy(name + 4, &regs[3], 4);
+	memcpy(name + 8, &regs[2], 4);
+	text_format(name + 12, sizeof(name) - 12, ", %u MHz", machine_tsc_khz() / 1000);
+	return name;
 }
 
 void machine_power_off(void)

@@ -156,6 +156,8 @@ void scene_video(struct qxl *qxl)
 			scene_ready(qxl);
 			next = machine_time();
 		}
+		if (frame % 15 == 0 && option_number("log", 0))
+			log_line("frame %d", frame);
 		next += 1000000000 / 30;
 		if (machine_time() > next + 500000000)
 			next = machine_time();
