@@ -93,7 +93,6 @@ static int on_key(struct inputs_channel *inputs, bool up, const uint8_t *body, s
 
 	if (!msg_key_code_parse(&msg, body, size))
 		return -EPROTO;
-	inputs->scan = SCAN_START;
 	for (uint32_t code = msg.code; code; code >>= 8) {
 		uint8_t byte = (uint8_t)code;
 
@@ -102,7 +101,9 @@ static int on_key(struct inputs_channel *inputs, bool up, const uint8_t *body, s
 			byte |= KEY_RELEASE;
 		scan_byte(inputs, byte);
 	}
-	inputs->scan = SCAN_START;
+	/* Pause comes in two messages (E1 1D, 45); half an E0 code is none. */
+	if (inputs->scan == SCAN_E0)
+		inputs->scan = SCAN_START;
 	return 0;
 }
 
