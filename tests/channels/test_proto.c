@@ -174,7 +174,7 @@ static void test_golden_values(void **state)
 	assert_int_equal(m.draw_copy.source.bitmap.stride, 72);
 	assert_true(m.draw_copy.source.bitmap.top_down);
 	assert_int_equal(m.draw_copy.source.bitmap.data.size, 144);
-	assert_int_equal(m.draw_copy.source.bitmap.data.data[4], 0xa8);
+	assert_int_equal(m.draw_copy.source.bitmap.data.data[12], 0xa8);
 	assert_false(m.draw_copy.mask.image.present);
 	free(data);
 
