@@ -91,15 +91,16 @@ static void test_room(void **state)
 	struct legacy_pc *pc = *state;
 	struct acpi_config config = machine();
 
-	assert_int_equal(acpi_write_to_guest(&config, pc->host.memory, TABLES, 1000, RSDP), -ENOSPC);
+	assert_int_equal(
+		acpi_write_to_guest(&config, pc->host.memory, TABLES, 1000, RSDP), -ENOSPC);
 	assert_int_equal(
 		acpi_write_to_guest(&config, pc->host.memory, TABLES + 8, TABLES_MAX, RSDP),
 		-EINVAL);
-	assert_int_equal(acpi_write_to_guest(&config, pc->host.memory, LEGACY_RAM - 64, TABLES_MAX,
-				 RSDP),
+	assert_int_equal(
+		acpi_write_to_guest(&config, pc->host.memory, LEGACY_RAM - 64, TABLES_MAX, RSDP),
 		-EFAULT);
-	assert_int_equal(acpi_write_to_guest(&config, pc->host.memory, 0xffffff00u, TABLES_MAX,
-				 RSDP),
+	assert_int_equal(
+		acpi_write_to_guest(&config, pc->host.memory, 0xffffff00u, TABLES_MAX, RSDP),
 		-EINVAL);
 }
 
@@ -134,11 +135,10 @@ static void run_command(struct legacy_pc *pc, struct fw_cfg *fw, const uint8_t *
 		break;
 	case 3:
 		at = pc->ram.host + gpa + get32(command + 60);
-		*at = (uint8_t)(*at - sum(pc->ram.host + gpa + get32(command + 64),
-					      get32(command + 68)));
+		*at = (uint8_t)(*at -
+			sum(pc->ram.host + gpa + get32(command + 64), get32(command + 68)));
 		break;
-	default:
-		fail_msg("unknown command %u", get32(command));
+	default: fail_msg("unknown command %u", get32(command));
 	}
 }
 
