@@ -23,21 +23,29 @@ def still(x):
 	vm.stop()
 
 
-def keys_and_pointer(x):
+def keys(x):
 	vm = guest.Spicebox("test=keys", command="run", env=x.env)
-	vm.wait_serial("READY")
+	vm.wait_serial("INPUT")
 	window = x.window("spicebox")
 	x.xdotool("windowfocus", "--sync", window)
 	x.xdotool("key", "b")
-	vm.wait_serial("key 30", 10)
-	lib.check(True, "a typed key comes back from the guest")
-	x.xdotool("mousemove", "--window", window, 300, 200)
-	x.xdotool("mousemove", "--window", window, 310, 220)
-	lib.wait_until(lambda: re.search(r"mouse 31[01] 2[12]\d", vm.serial()), 10,
-		"the pointer's place at the guest (it logged %r)" % vm.serial()[-300:])
-	lib.check(True, "the pointer's place comes back from the guest")
+	vm.wait_serial("key b0", 10)
+	lib.check("key 30" in vm.serial(), "a typed key comes back from the guest")
 	vm.signal(signal.SIGTERM)
 	lib.check(vm.wait(20) == 0, "SIGTERM powers the guest off, code 0")
+	lib.check("power button" in vm.serial(), "by its power button")
+
+
+def pointer(x):
+	vm = guest.Spicebox("test=pointer", command="run", env=x.env)
+	vm.wait_serial("INPUT")
+	window = x.window("spicebox")
+	for place in ((300, 200), (311, 222)):
+		x.xdotool("mousemove", "--window", window, *place)
+		lib.wait_until(lambda: re.search(r"mouse %d %d " % place, vm.serial()), 10,
+			"the pointer's place %s at the guest (it logged %r)" % (place, vm.serial()[-300:]))
+	lib.check(True, "the pointer's place comes back from the guest, to the pixel")
+	vm.stop()
 
 
 def power_off(x):
@@ -68,6 +76,7 @@ with lib.cleanup():
 	lib.need("qemu-system-x86_64", "Xvfb", "spicy-screenshot")
 	server = lib.XServer()
 	still(server)
-	keys_and_pointer(server)
+	keys(server)
+	pointer(server)
 	power_off(server)
 	firmware(server)
