@@ -33,7 +33,8 @@ ONLY = [
     (r"spice/", ["channels", "qxl"]),
     (r"openssl/", ["channels"]),
     (r"pixman", ["core"]),
-    (r"(lz4|zlib|zstd|jpeglib|turbojpeg|opus/)", ["codecs"]),
+    (r"zlib", ["codecs", "cmd"]),  # cmd/ writes PNG files
+    (r"(lz4|zstd|jpeglib|turbojpeg|opus/)", ["codecs"]),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
