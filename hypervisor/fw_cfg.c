@@ -321,7 +321,7 @@ static int dma_write(struct fw_cfg *fw, uint64_t gpa, uint32_t length)
 	struct item *item;
 	uint64_t left = selected_left(fw, &item);
 
-	if (length > left || !item->writable)
+	if (!item || !item->writable || length > left)
 		return -EINVAL;
 	if (guest_read(fw->host->memory, gpa, item->owned + fw->offset, length) != 0)
 		return -EFAULT;
