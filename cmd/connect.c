@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* spicebox connect: the viewer. The network has a thread with a loop of its own; SDL the main one. */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -79,10 +80,17 @@ static void quit(struct viewer *viewer)
 	pthread_mutex_unlock(&viewer->lock);
 }
 
+/* The first failure is told, and ends the viewer. */
 static void fail(struct viewer *viewer, const char *reason)
 {
-	cmd_error("%s", reason);
+	bool first;
+
+	pthread_mutex_lock(&viewer->lock);
+	first = !viewer->quit && !viewer->exit_code;
 	viewer->exit_code = 1;
+	pthread_mutex_unlock(&viewer->lock);
+	if (first)
+		cmd_error("%s", reason);
 	quit(viewer);
 }
 
@@ -167,7 +175,8 @@ static void on_lost(struct viewer *viewer, const char *reason)
 		return;
 	}
 	log_info("connect", "%s", reason);
-	snprintf(text, sizeof(text), "The connection was lost: %s.", reason);
+	snprintf(text, sizeof(text), "%s.", reason);
+	text[0] = (char)toupper((unsigned char)text[0]);
 	detach_input(viewer);
 	say_notice(viewer, text, true);
 }

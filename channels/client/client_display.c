@@ -185,6 +185,7 @@ static void display_up(struct client_channel *channel)
 			channel->link, SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION, &preferred);
 	link_send_display_init(channel->link, SPICE_MSGC_DISPLAY_INIT, &init);
 	link_flush(channel->link);
+	client_main_open_rest(channel->client);
 }
 
 static int display_message(

@@ -35,6 +35,8 @@ struct client_main {
 	struct client_channel base;
 	bool initialised;
 	bool migration_logged;
+	bool has_inputs; /* in the server's list */
+	bool has_cursor;
 };
 
 struct client_display {
@@ -98,6 +100,8 @@ void client_end(struct spice_client *client, enum spice_client_event event, cons
 void client_tell(struct spice_client *client, enum spice_client_event event, const char *reason);
 
 void client_main_init(struct spice_client *client);
+/* Connects the channels that let the display go first. */
+void client_main_open_rest(struct spice_client *client);
 void client_display_init(struct spice_client *client);
 void client_display_finish(struct spice_client *client);
 void client_inputs_init(struct spice_client *client);

@@ -42,6 +42,18 @@ static int on_init(struct client_channel *channel, const uint8_t *body, size_t s
 	return 0;
 }
 
+/* libspice-server makes an RSA key for each link, one after the other: the display's goes first, the
+ * others wait until it is up. */
+void client_main_open_rest(struct spice_client *client)
+{
+	if (!client->display.base.up)
+		return;
+	if (client->main.has_cursor)
+		client_channel_open(&client->cursor.base);
+	if (client->main.has_inputs)
+		client_channel_open(&client->inputs.base);
+}
+
 static int on_list(struct client_channel *channel, const uint8_t *body, size_t size)
 {
 	struct spice_client *client = client_of(channel);
@@ -55,11 +67,12 @@ static int on_list(struct client_channel *channel, const uint8_t *body, size_t s
 			continue;
 		switch (list.list.items[i].type) {
 		case SPICE_CHANNEL_DISPLAY: display = true; break;
-		case SPICE_CHANNEL_INPUTS: client_channel_open(&client->inputs.base); break;
-		case SPICE_CHANNEL_CURSOR: client_channel_open(&client->cursor.base); break;
+		case SPICE_CHANNEL_INPUTS: client->main.has_inputs = true; break;
+		case SPICE_CHANNEL_CURSOR: client->main.has_cursor = true; break;
 		default: break;
 		}
 	}
+	client_main_open_rest(client);
 	if (!display)
 		client_end(client, SPICE_CLIENT_DISCONNECTED,
 			"%s serves no display: has its VM a SPICE graphics device?", client->where);

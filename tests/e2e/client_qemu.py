@@ -141,7 +141,7 @@ def check_modes(folder, x):
 
 def check_hands(folder, x):
 	image = boot_image(folder, "mode13", MODE13_SECTOR)
-	qemu = lib.Qemu(more=disk(image) + ["-usb", "-device", "usb-tablet"])
+	qemu = lib.Qemu(more=disk(image))
 	before = qemu.wait_still(accept=lambda p: p.colours() >= 100)
 	viewer = lib.Process([lib.SPICEBOX, "connect", "127.0.0.1:%d" % qemu.port], env=x.env)
 	window = x.window("^testvm - spicebox$")
@@ -162,11 +162,6 @@ def check_hands(folder, x):
 	later = lib.wait_until(second, what="a second key at the guest")
 	lib.check(later.pixel(40, 4) != later.pixel(4, 4), "another key draws another colour")
 	x.wait_picture(window, later)
-	# Client mouse mode: the tablet is where the window's pointer is.
-	def tablet():
-		return "* Mouse #" in qemu.command("info mice")
-	lib.check(tablet(), "QEMU's tablet takes the pointer: " + " ".join(
-		line.strip() for line in qemu.command("info mice").split("\n") if line.startswith("*")))
 	return qemu, viewer, window, later
 
 
@@ -217,7 +212,7 @@ def check_failures():
 	other.stop()
 	env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
 	code, _, errors = lib.run([lib.SPICEBOX, "connect", "127.0.0.1:%d" % port], env=env)
-	lib.check(code == 1, "connect without a display: " + errors.strip())
+	lib.check(code == 1 and errors.count("\n") == 1, "connect without a display: " + errors.strip())
 
 
 def check_password(folder):
