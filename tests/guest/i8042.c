@@ -16,6 +16,8 @@ enum {
 
 static struct {
 	bool extended;
+	bool unsettled; /* a byte was taken, and not looked for the next */
+	uint32_t events; /* how many were made */
 	uint8_t packet[4], packet_used, packet_size;
 	uint8_t buttons;
 } i8042;
@@ -89,6 +91,12 @@ void i8042_init(void)
 	machine_irq_enable(12, false, false);
 }
 
+static void i8042_event(const struct event *event)
+{
+	i8042.events++;
+	machine_event_push(event);
+}
+
 static void keyboard_byte(uint8_t byte)
 {
 	struct event event = { .type = EVENT_KEY };
@@ -100,7 +108,7 @@ static void keyboard_byte(uint8_t byte)
 	event.key = byte | (i8042.extended ? 0xe000 : 0);
 	i8042.extended = false;
 	if (byte < 0xe1)
-		machine_event_push(&event);
+		i8042_event(&event);
 }
 
 static void mouse_byte(uint8_t byte)
@@ -120,19 +128,34 @@ static void mouse_byte(uint8_t byte)
 	event.buttons = packet[0] & 7;
 	if (i8042.packet_size == 4)
 		event.wheel = (int8_t)packet[3];
-	machine_event_push(&event);
+	i8042_event(&event);
+}
+
+/* Takes a byte if there is one. */
+static bool i8042_take(void)
+{
+	uint8_t status = port_in8(PORT_STATUS);
+
+	if (!(status & STATUS_OUTPUT))
+		return false;
+	if (status & STATUS_MOUSE)
+		mouse_byte(port_in8(PORT_DATA));
+	else
+		keyboard_byte(port_in8(PORT_DATA));
+	return true;
 }
 
 void i8042_interrupt(void)
 {
-	for (int i = 0; i < 64; i++) {
-		uint8_t status = port_in8(PORT_STATUS);
+	i8042.unsettled = i8042_take();
+}
 
-		if (!(status & STATUS_OUTPUT))
-			return;
-		if (status & STATUS_MOUSE)
-			mouse_byte(port_in8(PORT_DATA));
-		else
-			keyboard_byte(port_in8(PORT_DATA));
-	}
+bool i8042_settle(void)
+{
+	uint32_t events = i8042.events;
+
+	for (int i = 0; i < 64 && i8042.unsettled; i++)
+		i8042.unsettled = i8042_take();
+	i8042.unsettled = false;
+	return i8042.events != events;
 }

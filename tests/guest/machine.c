@@ -45,6 +45,11 @@ void machine_irq_enable(uint32_t gsi, bool level, bool active_low)
 		(VECTOR_IRQ0 + gsi) | (uint32_t)level << 15 | (uint32_t)active_low << 13);
 }
 
+void machine_irq_disable(uint32_t gsi)
+{
+	ioapic_write(0x10 + gsi * 2, LVT_MASKED);
+}
+
 void machine_init(const struct hvm_start_info *start, struct qxl *qxl)
 {
 	machine.start = start;
@@ -64,6 +69,7 @@ void machine_input_init(void)
 
 	if (seconds)
 		machine.power_off_at = machine_time() + seconds * 1000000000ull;
+	qxl_irq_init(machine.qxl);
 	i8042_init();
 	virtio_input_init();
 	acpi_init(machine.start->rsdp);
@@ -98,6 +104,9 @@ void machine_wait(uint64_t ns)
 		if (machine.power_off_at - now < ns)
 			ns = machine.power_off_at - now;
 	}
+	/* What the last interrupt left for later, off the way from a key to its drawing. */
+	if (i8042_settle())
+		return;
 	/* The timer counts the bus clock, 1 GHz under KVM and QEMU; who waits for longer, or finds
 	 * the clock slower, asks again. */
 	if (ns != UINT64_MAX)

@@ -54,5 +54,6 @@ const char *machine_cpu_name(void);
 void machine_power_off(void);
 /* Lets pin `gsi` of the IOAPIC through to VECTOR_IRQ0 + gsi. */
 void machine_irq_enable(uint32_t gsi, bool level, bool active_low);
+void machine_irq_disable(uint32_t gsi);
 
 #endif

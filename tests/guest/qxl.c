@@ -47,7 +47,10 @@ static void qxl_memory_init(struct qxl *qxl)
 
 bool qxl_init(struct qxl *qxl)
 {
+	uint32_t gsi = qxl->gsi;
+
 	memset(qxl, 0, sizeof(*qxl));
+	qxl->gsi = gsi;
 	if (!pci_find(&qxl->pci, REDHAT_PCI_VENDOR_ID, QXL_DEVICE_ID_STABLE, 0))
 		return false;
 	qxl->ram = (uint8_t *)(uintptr_t)qxl->pci.bar[QXL_RAM_RANGE_INDEX];
@@ -62,7 +65,7 @@ bool qxl_init(struct qxl *qxl)
 	qxl_out(qxl, QXL_IO_RESET, 0);
 	if (qxl->header->magic != QXL_RAM_MAGIC)
 		guest_panic("qxl: no magic in the RAM header");
-	qxl->header->int_mask = 0;
+	qxl->header->int_mask = gsi ? QXL_INTERRUPT_ERROR : 0;
 	qxl_memory_init(qxl);
 	qxl_memslot_add(qxl, QXL_SLOT_RAM, qxl->pci.bar[QXL_RAM_RANGE_INDEX],
 		qxl->pci.bar[QXL_RAM_RANGE_INDEX] + qxl->rom->ram_header_offset);
@@ -220,6 +223,14 @@ void *qxl_bitmap_alloc(struct qxl *qxl, uint32_t size)
 	return memory;
 }
 
+/* The device interrupts when it takes from a full ring; without its interrupt we look again soon. */
+static void qxl_wait_for_ring(struct qxl *qxl, uint32_t interrupt)
+{
+	qxl->header->int_mask |= interrupt;
+	machine_wait(qxl->gsi ? 20000000 : 1000000);
+	qxl->header->int_mask &= ~interrupt;
+}
+
 void qxl_push_command(struct qxl *qxl, uint32_t type, QXLPHYSICAL data)
 {
 	volatile QXLCommandRing *ring = &qxl->header->cmd_ring;
@@ -229,7 +240,7 @@ void qxl_push_command(struct qxl *qxl, uint32_t type, QXLPHYSICAL data)
 		ring->notify_on_cons = ring->cons + 1;
 		cpu_barrier();
 		if (ring->prod - ring->cons >= QXL_COMMAND_RING_SIZE)
-			machine_wait(1000000);
+			qxl_wait_for_ring(qxl, QXL_INTERRUPT_DISPLAY);
 	}
 	item = &ring->items[ring->prod & (QXL_COMMAND_RING_SIZE - 1)].el;
 	item->data = data;
@@ -252,7 +263,7 @@ void qxl_push_cursor(struct qxl *qxl, QXLPHYSICAL data)
 		ring->notify_on_cons = ring->cons + 1;
 		cpu_barrier();
 		if (ring->prod - ring->cons >= QXL_CURSOR_RING_SIZE)
-			machine_wait(1000000);
+			qxl_wait_for_ring(qxl, QXL_INTERRUPT_CURSOR);
 	}
 	item = &ring->items[ring->prod & (QXL_CURSOR_RING_SIZE - 1)].el;
 	item->data = data;
@@ -275,10 +286,44 @@ void qxl_update_area(struct qxl *qxl, uint32_t surface, struct rect area)
 	qxl_out(qxl, QXL_IO_UPDATE_AREA, 0);
 }
 
-uint32_t qxl_interrupt(struct qxl *qxl)
+/* INTx of an i440FX machine: PCI pin -> PIRQ link -> the pin of the IOAPIC that the PIIX3 has for it,
+ * which we choose where no firmware did. */
+void qxl_irq_init(struct qxl *qxl)
 {
-	uint32_t pending = __atomic_exchange_n(&qxl->header->int_pending, 0, __ATOMIC_SEQ_CST);
+	enum { PIIX3 = 0x70008086, PIRQ_A = 0x60, PIRQ_OFF = 0x80, INTERRUPT_PIN = 0x3d };
+	struct pci_device bridge = { .slot = 1 };
+	uint8_t pin = pci_read8(&qxl->pci, INTERRUPT_PIN), link, gsi;
 
+	if (!qxl->header || !pin || pci_read32(&bridge, 0) != PIIX3)
+		return;
+	link = (pin - 1 + qxl->pci.slot - 1) & 3;
+	gsi = pci_read8(&bridge, PIRQ_A + link);
+	if (gsi & PIRQ_OFF || !gsi || gsi > 15) {
+		uint32_t routes = pci_read32(&bridge, PIRQ_A) & ~(0xffu << link * 8);
+
+		gsi = 10 + (link & 1);
+		pci_write32(&bridge, PIRQ_A, routes | (uint32_t)gsi << link * 8);
+	}
+	qxl->gsi = gsi;
+	qxl->header->int_mask = QXL_INTERRUPT_ERROR;
 	qxl_out(qxl, QXL_IO_UPDATE_IRQ, 0);
-	return pending;
+	machine_irq_enable(gsi, true, false);
+}
+
+void qxl_interrupt(struct qxl *qxl)
+{
+	uint32_t pending = 0;
+
+	if (qxl->header) {
+		pending = __atomic_exchange_n(&qxl->header->int_pending, 0, __ATOMIC_SEQ_CST);
+		qxl_out(qxl, QXL_IO_UPDATE_IRQ, 0);
+	}
+	if (pending & QXL_INTERRUPT_ERROR)
+		log_line("qxl error interrupt");
+	/* Another device holds the shared line, and we do not know it. */
+	qxl->idle_interrupts = pending ? 0 : qxl->idle_interrupts + 1;
+	if (qxl->idle_interrupts > 100) {
+		machine_irq_disable(qxl->gsi);
+		qxl->gsi = 0;
+	}
 }

@@ -35,6 +35,8 @@ struct qxl {
 	uint32_t page_count, page_next;
 	uint16_t *page_run; /* at the first page of an allocation its length, else 0 */
 
+	uint32_t gsi; /* of its interrupt; 0: none, we look at the rings now and then */
+	uint32_t idle_interrupts;
 	/* Statistics for the demo. */
 	uint32_t drawn, released;
 	uint32_t unique; /* cursor and image ids */
@@ -84,7 +86,9 @@ void qxl_cursor_set(struct qxl *qxl, uint16_t type, int32_t width, int32_t heigh
 void qxl_cursor_move(struct qxl *qxl, int32_t x, int32_t y);
 void qxl_cursor_hide(struct qxl *qxl);
 
-/* The interrupt handler's part: acknowledges; returns what was pending. */
-uint32_t qxl_interrupt(struct qxl *qxl);
+/* Routes the device's interrupt; used for its errors and for waiting on a full ring. */
+void qxl_irq_init(struct qxl *qxl);
+/* The interrupt handler's part: acknowledges, tells an error on COM1. */
+void qxl_interrupt(struct qxl *qxl);
 
 #endif

@@ -237,6 +237,10 @@ void scene_vga(struct qxl *qxl)
 		else
 			vga_draw_12h();
 	}
+	if (text_equal(name, "keep")) {
+		qxl->width = 720;
+		qxl->height = 400;
+	}
 	scene_ready(qxl);
 	for (;;)
 		machine_wait(UINT64_MAX);
