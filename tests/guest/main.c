@@ -78,6 +78,21 @@ static void guest_scene_name(char *name, size_t size)
 		memcpy(name, "demo", 5);
 }
 
+/* Writes beyond the memory would be lost one by one, and slowly. */
+static void guest_check_memory(const struct hvm_start_info *start)
+{
+	extern const uint8_t lazy_end[];
+	const struct hvm_memory *map = (const void *)(uintptr_t)start->memory_map;
+
+	if (start->version < 1 || !start->memory_map_entries)
+		return;
+	for (uint32_t i = 0; i < start->memory_map_entries; i++)
+		if (map[i].type == 1 && map[i].address <= BOOT_BASE &&
+			map[i].address + map[i].size >= (uintptr_t)lazy_end)
+			return;
+	guest_panic("the guest needs 128 MiB of memory");
+}
+
 static void guest_native(int32_t width, int32_t height)
 {
 	if (!qxl_init(&qxl_device))
@@ -103,6 +118,7 @@ void guest_main(const struct hvm_start_info *start)
 	if (start->magic == HVM_START_MAGIC && start->command_line)
 		options_init((const char *)(uintptr_t)start->command_line);
 	log_init();
+	guest_check_memory(start);
 	machine_init(start, &qxl_device);
 	guest_scene_name(name, sizeof(name));
 	guest_mode(&width, &height);
