@@ -65,7 +65,7 @@ wait_for 10 bash -c "exec 3<> /dev/tcp/127.0.0.1/$port" || fail "serve --demo di
 env -i PATH="$PATH" DISPLAY="$DISPLAY" chroot "$jail" /spicebox connect "127.0.0.1:$port" \
 	> "$work/connect.log" 2>&1 &
 pids+=($!)
-wait_for 15 bash -c 'xdotool search --onlyvisible --name . | grep -q .' ||
+wait_for 15 bash -c 'xdotool search --onlyvisible --class spicebox | grep -q .' ||
 	fail "no window appeared"
 
 # More than one colour: the guest's picture, not an empty window.
