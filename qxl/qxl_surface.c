@@ -93,6 +93,9 @@ int qxl_primary_create(struct qxl *qxl, const QXLSurfaceCreate *create)
 		qxl_vga_leave(qxl);
 	qxl->compat = qxl->compat_16bpp = false;
 	qxl_set_mode(qxl, QXL_MODE_NATIVE);
+	log_debug(QXL_LOG, "primary surface of %ux%u", create->width, create->height);
+	/* Nobody listened to the doorbell while the VGA was shown. */
+	loop_timer_arm(qxl->ring_timer, 0);
 	return qxl_surface_make(qxl, &cmd);
 }
 

@@ -121,6 +121,28 @@ static void test_doorbell_only_when_asked(void **state)
 	}
 }
 
+static void test_commands_before_the_primary(void **state)
+{
+	struct fake_machine *m = *state;
+
+	guest_start(m, 0, 0);
+	/* Rung while the VGA is shown, when nobody listens. */
+	guest_push(m, QXL_CMD_DRAW, guest_address(m, guest_fill(m, 0, 0, 0, 1, 1, 0x0a0b0c)));
+	fake_machine_run(m);
+	assert_int_equal(m->sink.draws, 0);
+	m->header->create_surface = (QXLSurfaceCreate){
+		.width = 8,
+		.height = 8,
+		.stride = 32,
+		.format = SPICE_SURFACE_FMT_32_xRGB,
+		.mem = (uint64_t)SLOT_RAM << 56,
+	};
+	guest_out(m, QXL_IO_CREATE_PRIMARY, 0);
+	fake_machine_run(m);
+	assert_int_equal(m->sink.draws, 1);
+	assert_int_equal(pixel(m, 0, 0, 0), 0x0a0b0c);
+}
+
 static void test_room_interrupt(void **state)
 {
 	struct fake_machine *m = *state;
@@ -523,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_primary, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fill_and_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_doorbell_only_when_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_commands_before_the_primary, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_room_interrupt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release_ring_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
