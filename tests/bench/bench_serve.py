@@ -164,5 +164,6 @@ def main():
 	report("wake-ups when idle", "1/s", idle, peer_idle, target=0)
 
 
-with lib.cleanup():
-	main()
+if __name__ == "__main__":
+	with lib.cleanup():
+		main()
