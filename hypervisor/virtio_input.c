@@ -284,14 +284,18 @@ static const struct virtio_device_ops tablet_ops = {
 
 /* ---- what the viewer does ---- */
 
-/* Rounded up, so that the pixel comes back exactly whichever way the guest scales: by
- * size / 32768 or by (size - 1) / 32767. */
+/* Guests scale back by size / (AXIS_MAX + 1) or by (size - 1) / AXIS_MAX, and some round. So it is the
+ * first value that gives this pixel either way, and a quarter of a pixel more where that still does. */
 static int32_t scale(int32_t pixel, uint32_t size)
 {
-	uint64_t last = size > 1 ? size - 1 : 1;
-	uint64_t clipped = pixel < 0 ? 0 : MIN((uint64_t)pixel, last);
+	uint64_t first, last, at;
 
-	return size > 1 ? (int32_t)DIV_ROUND_UP(clipped * AXIS_MAX, last) : 0;
+	if (pixel <= 0 || size < 2)
+		return 0;
+	at = MIN((uint64_t)pixel, size - 1u);
+	first = DIV_ROUND_UP(at * AXIS_MAX, size - 1u);
+	last = DIV_ROUND_UP((at + 1) * (AXIS_MAX + 1), size) - 1;
+	return (int32_t)MAX(first, MIN(first + AXIS_MAX / size / 4, last));
 }
 
 void virtio_input_position(

@@ -253,6 +253,7 @@ static void test_every_pixel(void **state)
 			}
 			assert_int_equal((uint64_t)value * width / 32768, x);
 			assert_int_equal((uint64_t)value * (width - 1) / 32767, x);
+			assert_int_equal(((uint64_t)value * (width - 1) + 16383) / 32767, x);
 		}
 	}
 }
@@ -290,7 +291,7 @@ static void test_bad_buffers(void **state)
 		assert_false(f->active);
 	}
 	start(f, QUEUE_SIZE);
-	EVENTS_ARE(f, { EV_ABS, ABS_X, 2317 }, { EV_ABS, ABS_Y, 1655 }, SYN);
+	EVENTS_ARE(f, { EV_ABS, ABS_X, 2398 }, { EV_ABS, ABS_Y, 1736 }, SYN);
 }
 
 #define TABLET_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
