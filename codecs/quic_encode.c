@@ -17,8 +17,8 @@
 #define ROW_SLACK_BYTES           64
 
 struct bit_writer {
-	uint64_t bits; /* the low `count` ones are still to be written, first bit highest */
-	uint32_t count;
+	uint64_t bits; /* still to be written, the first one highest; the others are 0 */
+	uint32_t count; /* of them; below 32 between calls */
 	uint8_t *at;
 };
 
@@ -44,17 +44,18 @@ struct encoder {
 	uint8_t *memory;
 };
 
+/* At most 32 bits. Always stores two words and keeps what is not full: no branch to mispredict. */
 static inline void put_bits(struct bit_writer *w, uint32_t code, uint32_t length)
 {
-	w->bits = w->bits << length | code;
-	w->count += length;
-	if (w->count >= 32) {
-		uint32_t word = (uint32_t)(w->bits >> (w->count - 32));
+	uint64_t words;
 
-		memcpy(w->at, &word, 4);
-		w->at += 4;
-		w->count -= 32;
-	}
+	w->count += length;
+	w->bits |= (uint64_t)code << (64 - w->count);
+	words = w->bits >> 32 | w->bits << 32;
+	memcpy(w->at, &words, 8);
+	w->at += w->count >> 5 << 2;
+	w->bits <<= w->count & 32;
+	w->count &= 31;
 }
 
 static void put_word(struct bit_writer *w, uint32_t word)
@@ -162,16 +163,62 @@ static void find_same(
 
 /* ---- coding ---- */
 
-static inline void code_pixel(struct encoder *e, struct group *g, uint32_t count, uint32_t i)
-{
-	for (uint32_t c = 0; c < count; c++) {
-		struct quic_channel *channel = &g->channels[c];
-		uint8_t context = channel->residuals[(ptrdiff_t)i - 1];
-		uint8_t value = e->fresh[g->first + c][i];
-		uint32_t word = e->family.codeword[channel->best[context]][value];
+/* What the loops over a row's pixels use, apart from memory that the stored bytes might alias. */
+struct row_coder {
+	struct bit_writer writer;
+	const uint8_t *fresh[3];
+	uint8_t *residuals[3];
+	const uint8_t *best[3];
+	const uint32_t (*codeword)[256];
+};
 
-		channel->residuals[i] = value;
-		put_bits(&e->writer, word & ((1u << 26) - 1), word >> 26);
+static inline struct row_coder row_coder_of(struct encoder *e, struct group *g, uint32_t count)
+{
+	struct row_coder r = { .writer = e->writer, .codeword = e->family.codeword };
+
+	for (uint32_t c = 0; c < count; c++) {
+		r.fresh[c] = e->fresh[g->first + c];
+		r.residuals[c] = g->channels[c].residuals;
+		r.best[c] = g->channels[c].best;
+	}
+	return r;
+}
+
+static inline uint32_t code_of(const struct row_coder *r, uint32_t c, uint32_t i)
+{
+	uint8_t value = r->fresh[c][i];
+	uint8_t context = r->residuals[c][(ptrdiff_t)i - 1];
+
+	r->residuals[c][i] = value;
+	return r->codeword[r->best[c][context]][value];
+}
+
+static inline void put_code(struct bit_writer *w, uint32_t code)
+{
+	put_bits(w, code & ((1u << 26) - 1), code >> 26);
+}
+
+static inline void code_pixel(struct row_coder *r, uint32_t count, uint32_t i)
+{
+	uint32_t first = code_of(r, 0, i), second, third, lengths;
+
+	if (count == 1) {
+		put_code(&r->writer, first);
+		return;
+	}
+	second = code_of(r, 1, i);
+	third = code_of(r, 2, i);
+	lengths = (first >> 26) + (second >> 26) + (third >> 26);
+	if (lengths <= 32) {
+		uint64_t code = first & ((1u << 26) - 1);
+
+		code = code << (second >> 26) | (second & ((1u << 26) - 1));
+		code = code << (third >> 26) | (third & ((1u << 26) - 1));
+		put_bits(&r->writer, (uint32_t)code, lengths);
+	} else {
+		put_code(&r->writer, first);
+		put_code(&r->writer, second);
+		put_code(&r->writer, third);
 	}
 }
 
@@ -185,15 +232,15 @@ static void learn(struct encoder *e, struct group *g, uint32_t i)
 	}
 }
 
-static void code_run(struct encoder *e, struct quic_pace *pace, uint32_t length)
+static void code_run(struct bit_writer *w, struct quic_pace *pace, uint32_t length)
 {
 	while (length >= 1u << quic_run_bits[pace->run_state]) {
 		length -= 1u << quic_run_bits[pace->run_state];
 		if (pace->run_state < QUIC_RUN_STATES - 1)
 			pace->run_state++;
-		put_bits(&e->writer, 1, 1);
+		put_bits(w, 1, 1);
 	}
-	put_bits(&e->writer, length, quic_run_bits[pace->run_state] + 1u);
+	put_bits(w, length, quic_run_bits[pace->run_state] + 1u);
 	if (pace->run_state > 0)
 		pace->run_state--;
 }
@@ -215,11 +262,12 @@ static uint32_t run_length(const struct group *g, uint32_t i, uint32_t end)
 static inline void code_segment(
 	struct encoder *e, struct group *g, uint32_t count, bool runs, uint32_t i, uint32_t end)
 {
+	struct row_coder r = row_coder_of(e, g, count);
 	struct quic_pace *pace = &g->pace;
 	uint32_t run_at = 0, stop;
 
 	if (i == 0) {
-		code_pixel(e, g, count, 0);
+		code_pixel(&r, count, 0);
 		if (pace->wait) {
 			pace->wait--;
 		} else {
@@ -233,7 +281,7 @@ static inline void code_segment(
 		uint32_t length;
 
 		if (!runs || !run_may_begin(g, i, run_at)) {
-			code_pixel(e, g, count, i);
+			code_pixel(&r, count, i);
 			if (i++ == stop) {
 				learn(e, g, stop);
 				stop = i + quic_pace_next_wait(pace);
@@ -243,13 +291,16 @@ static inline void code_segment(
 		run_at = i;
 		pace->wait = stop - i;
 		length = run_length(g, i, end);
-		code_run(e, pace, length);
+		code_run(&r.writer, pace, length);
 		i += length;
-		if (i == end)
-			return; /* the wait is as it was when the run began */
+		if (i == end) { /* the wait is as it was when the run began */
+			e->writer = r.writer;
+			return;
+		}
 		stop = i + pace->wait;
 	}
 	pace->wait = stop - end;
+	e->writer = r.writer;
 }
 
 static void code_span(struct encoder *e, struct group *g, bool runs, uint32_t from, uint32_t to)
