@@ -308,6 +308,9 @@ void link_flush(struct link *link)
 {
 	if (link->state != LINK_CLOSED)
 		queue_write(link);
+	/* What this made room for is not told from within. */
+	if (link->congested && !lags(link, LINK_QUEUE_HIGH / 2))
+		loop_idle_schedule(link->idle);
 }
 
 /* The end of a turn in which something was queued, or went wrong. */

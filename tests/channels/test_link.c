@@ -368,6 +368,31 @@ static void test_no_acks_stops(void **state)
 	buf_finish(&in);
 }
 
+/* Room that a flush makes, and not the socket's event, is told of too. */
+static void test_drained_after_flush(void **state)
+{
+	struct fixture *f = *state;
+	struct buf body = { 0 };
+
+	raw_connect(f, 1u << SPICE_COMMON_CAP_MINI_HEADER);
+	/* More than the socket takes at once, and then some that makes it lag. */
+	assert_non_null(buf_reserve(&body, LINK_QUEUE_HIGH + (512 << 10)));
+	buf_commit(&body, LINK_QUEUE_HIGH + (512 << 10));
+	assert_int_equal(link_send(f->server.link, 304, &body), 0);
+	loop_run_once(f->loop, 0);
+	assert_true(link_congested(f->server.link));
+	/* The reader takes what there is between our writes, outside of the loop. */
+	for (int i = 0; i < 1000 && link_queued_bytes(f->server.link); i++) {
+		static uint8_t sink[1 << 20];
+
+		link_flush(f->server.link);
+		(void)recv(f->fds[1], sink, sizeof(sink), MSG_DONTWAIT);
+	}
+	assert_int_equal(link_queued_bytes(f->server.link), 0);
+	loop_run_once(f->loop, 0);
+	assert_int_equal(f->server.drained, 1);
+}
+
 /* Without mini headers: 18 bytes, serials from 1, sub-lists taken. */
 static void test_full_headers(void **state)
 {
@@ -581,6 +606,7 @@ int main(void)
 		T(test_not_admitted),
 		T(test_messages),
 		T(test_large_message),
+		T(test_drained_after_flush),
 		T(test_ack_window),
 		T(test_no_acks_stops),
 		T(test_full_headers),
