@@ -273,7 +273,7 @@ static bool freeze(struct qxl *qxl)
 	uint64_t dirty[DIRTY_BYTES / 8];
 	struct surface *surface = qxl->renderer.surface;
 	uint32_t rows = 0;
-	bool changed;
+	bool changed, frozen;
 
 	if (qxl->renderer.in_place && !qxl->row_hashes) {
 		qxl->row_hashes = calloc(2 * HASHED_ROWS, sizeof(*qxl->row_hashes));
@@ -289,11 +289,12 @@ static bool freeze(struct qxl *qxl)
 	if (changed)
 		for (size_t i = 0; i < DIRTY_BYTES / 8; i++)
 			qxl->vga.dirty[i] |= dirty[i];
-	else
+	else if (qxl->logging) /* no reset came between */
 		set_watch(qxl, true, true);
+	frozen = qxl->frozen;
 	pthread_mutex_unlock(&qxl->pci.lock);
-	if (changed)
-		return true;
+	if (changed || !frozen)
+		return changed;
 	if (!qxl->renderer.in_place) {
 		/* The renderer compares by itself. */
 		qxl->renderer.valid = false;
@@ -357,7 +358,9 @@ static void tick(void *opaque)
 	if (!qxl->watched || qxl_get_mode(qxl) != QXL_MODE_VGA)
 		return;
 	refresh(qxl);
+	pthread_mutex_lock(&qxl->pci.lock);
 	go_on = qxl->logging && !qxl->frozen;
+	pthread_mutex_unlock(&qxl->pci.lock);
 	if (go_on && qxl->refreshed_ns - qxl->changed_ns >= FREEZE_NS)
 		go_on = freeze(qxl);
 	if (go_on)
