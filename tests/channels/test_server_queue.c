@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A viewer's queue: whatever is drawn, and however slowly it is taken out, the viewer ends with the
+ * hub's pixels. The viewer here is made of surfaces that the queue's items are drawn on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "channels/server/display_queue.h"
+#include "core/canvas.h"
+#include "tests/channels/server_scene.h"
+
+struct fixture {
+	struct display_sink sink;
+	struct display *display;
+	struct server_surface surfaces[DISPLAY_MAX_SURFACES];
+	uint64_t generations;
+	struct display_queue queue;
+	bool queue_lives;
+	struct surface *viewer[DISPLAY_MAX_SURFACES];
+	uint32_t draws; /* taken as drawings */
+	uint32_t pieces;
+};
+
+static struct fixture *of_sink(struct display_sink *sink)
+{
+	return container_of(sink, struct fixture, sink);
+}
+
+static void on_create(struct display_sink *sink, uint32_t id, struct surface *surface)
+{
+	struct fixture *f = of_sink(sink);
+
+	f->surfaces[id].surface = surface;
+	f->surfaces[id].generation = ++f->generations;
+	if (f->queue_lives)
+		display_queue_surface_create(&f->queue, id);
+}
+
+static void on_destroy(struct display_sink *sink, uint32_t id)
+{
+	struct fixture *f = of_sink(sink);
+
+	f->surfaces[id] = (struct server_surface){ 0 };
+	if (f->queue_lives)
+		display_queue_surface_destroy(&f->queue, id);
+}
+
+static void on_draw(struct display_sink *sink, struct draw *draw)
+{
+	struct fixture *f = of_sink(sink);
+
+	if (f->queue_lives)
+		display_queue_draw(&f->queue, draw);
+}
+
+static void on_dirty(struct display_sink *sink, uint32_t id, const struct rect *area)
+{
+	struct fixture *f = of_sink(sink);
+
+	if (f->queue_lives)
+		display_queue_dirty(&f->queue, id, area);
+}
+
+static void on_cursor(struct display_sink *sink, const struct cursor_state *state)
+{
+}
+
+static const struct display_sink_ops sink_ops = {
+	.surface_create = on_create,
+	.surface_destroy = on_destroy,
+	.draw = on_draw,
+	.dirty = on_dirty,
+	.cursor = on_cursor,
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->sink.ops = &sink_ops;
+	assert_int_equal(display_create(&f->display), 0);
+	assert_int_equal(display_attach(f->display, &f->sink), 0);
+	scene_begin(f->display);
+	display_queue_init(&f->queue, f->surfaces);
+	f->queue_lives = true;
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	display_queue_finish(&f->queue);
+	display_detach(f->display, &f->sink);
+	display_destroy(f->display);
+	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
+		surface_unref(f->viewer[id]);
+	free(f);
+	return 0;
+}
+
+static struct surface *viewer_surface(void *opaque, uint32_t id)
+{
+	struct fixture *f = opaque;
+
+	return f->viewer[id];
+}
+
+static bool take_item(struct fixture *f)
+{
+	struct queue_item *item = display_queue_pop(&f->queue);
+	struct surface **surface;
+
+	if (!item)
+		return false;
+	surface = &f->viewer[item->surface_id];
+	switch (item->kind) {
+	case QUEUE_CREATE:
+		assert_null(*surface);
+		assert_int_equal(
+			surface_create(surface, item->format, item->width, item->height), 0);
+		break;
+	case QUEUE_DESTROY:
+		assert_non_null(*surface);
+		surface_unref(*surface);
+		*surface = NULL;
+		break;
+	case QUEUE_DRAW:
+		assert_non_null(*surface);
+		canvas_draw(*surface, item->draw, viewer_surface, f);
+		f->draws++;
+		break;
+	}
+	queue_item_free(item);
+	return true;
+}
+
+static bool take_piece(struct fixture *f)
+{
+	struct rect area;
+	uint32_t id;
+
+	if (!display_queue_take_dirty(&f->queue, 16 << 10, 4 << 20, &id, &area))
+		return false;
+	assert_non_null(f->viewer[id]);
+	display_lock(f->display);
+	surface_copy(
+		f->viewer[id], area.left, area.top, display_sync(f->display, id, &area), &area);
+	display_unlock(f->display);
+	f->pieces++;
+	return true;
+}
+
+static bool take(struct fixture *f)
+{
+	return take_item(f) || take_piece(f);
+}
+
+static void check_equal(struct fixture *f)
+{
+	struct image *image;
+
+	while (take(f))
+		;
+	assert_int_equal(image_from_surface(&image, f->viewer[0],
+				 &(struct rect){ 0, 0, SCENE_WIDTH, SCENE_HEIGHT }),
+		0);
+	assert_true(scene_equals(f->display, image));
+	image_unref(image);
+}
+
+static uint32_t random_next(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+static void test_first_picture_is_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct rect area;
+	uint32_t id;
+
+	scene_step(f->display, 2);
+	while (take_item(f))
+		;
+	assert_true(display_queue_take_dirty(&f->queue, 1 << 10, 4 << 20, &id, &area));
+	assert_int_equal(id, DISPLAY_PRIMARY);
+	assert_int_equal(rect_width(&area), SCENE_WIDTH);
+	assert_int_equal(rect_height(&area), SCENE_HEIGHT);
+	/* A large one comes in pieces of whole rows. */
+	assert_true(display_queue_take_dirty(&f->queue, 1600, 4 << 10, &id, &area));
+	assert_int_equal(id, 5);
+	assert_int_equal(rect_height(&area), 2);
+}
+
+/* A viewer that keeps up gets each drawing as a drawing, but those that cannot be. */
+static void test_quick_viewer(void **state)
+{
+	struct fixture *f = *state;
+
+	check_equal(f);
+	f->pieces = 0;
+	for (uint32_t step = 0; step < 20 * SCENE_STEPS; step++) {
+		scene_step(f->display, step);
+		while (take(f))
+			;
+	}
+	assert_int_equal(f->draws, 20 * (SCENE_STEPS - 2));
+	assert_in_range(f->pieces, 20 * 2, 20 * 8); /* a scaled picture, frame-buffer writes */
+	check_equal(f);
+}
+
+/* At random paces, with an off-screen surface that comes and goes. */
+static void test_random_paces(void **state)
+{
+	struct fixture *f = *state;
+	struct display_sink *sink = display_sink(f->display);
+	uint32_t seed = 4711;
+
+	for (uint32_t round = 0; round < 60; round++) {
+		uint32_t steps = random_next(&seed) % 100, pace = random_next(&seed) % 4;
+
+		for (uint32_t i = 0; i < steps; i++) {
+			scene_step(f->display, random_next(&seed));
+			for (uint32_t n = random_next(&seed) % (pace + 1); n > 0; n--)
+				take(f);
+			if (random_next(&seed) % 40 == 0) {
+				struct surface *surface;
+
+				assert_int_equal(surface_create(&surface, SURFACE_XRGB8888,
+							 200 + round, 100),
+					0);
+				if (random_next(&seed) % 2)
+					sink->ops->surface_destroy(sink, 5);
+				sink->ops->surface_create(sink, 5, surface);
+				surface_unref(surface);
+			}
+		}
+		if (round % 4 == 0)
+			check_equal(f);
+	}
+	check_equal(f);
+	assert_true(f->draws > 100);
+	assert_true(f->pieces > 100);
+}
+
+/* A viewer that takes nothing costs a bounded queue, and is right once it goes on. */
+static void test_stopped_viewer(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t most = 0;
+	size_t most_bytes = 0;
+
+	check_equal(f);
+	for (uint32_t step = 0; step < 6000; step++) {
+		scene_step(f->display, step);
+		most = MAX(most, f->queue.items);
+		most_bytes = MAX(most_bytes, f->queue.bytes);
+	}
+	assert_in_range(most, 1, 1024);
+	assert_in_range(most_bytes, 1, 16 << 20);
+	check_equal(f);
+}
+
+/* What is painted over before it was sent is not sent. */
+static void test_hidden_are_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct rect box = { 10, 10, 100, 100 };
+
+	check_equal(f);
+	f->draws = 0;
+	for (uint32_t i = 0; i < 50; i++) {
+		struct draw *draw;
+
+		assert_int_equal(draw_create(&draw, DRAW_FILL, 0, &box), 0);
+		draw->fill.brush.type = BRUSH_SOLID;
+		draw->fill.brush.color = i;
+		display_sink(f->display)->ops->draw(display_sink(f->display), draw);
+		draw_unref(draw);
+	}
+	assert_int_equal(f->queue.items, 1);
+	check_equal(f);
+	assert_int_equal(f->draws, 1);
+}
+
+/* The mode changes while much is waiting. */
+static void test_new_primary(void **state)
+{
+	struct fixture *f = *state;
+
+	take(f);
+	for (uint32_t step = 0; step < 50; step++)
+		scene_step(f->display, step);
+	display_sink(f->display)->ops->surface_destroy(display_sink(f->display), 0);
+	scene_begin(f->display);
+	scene_step(f->display, 3);
+	check_equal(f);
+	for (uint32_t step = 0; step < 3000; step++) {
+		scene_step(f->display, step);
+		if (step == 1500)
+			scene_begin(f->display);
+	}
+	check_equal(f);
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_first_picture_is_whole),
+		T(test_quick_viewer),
+		T(test_random_paces),
+		T(test_stopped_viewer),
+		T(test_hidden_are_dropped),
+		T(test_new_primary),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
