@@ -291,6 +291,55 @@ static void test_hidden_are_dropped(void **state)
 	assert_int_equal(f->draws, 1);
 }
 
+static void fill(struct fixture *f, uint32_t surface, const struct rect *box, uint32_t color)
+{
+	struct draw *draw;
+
+	assert_int_equal(draw_create(&draw, DRAW_FILL, surface, box), 0);
+	draw->fill.brush.type = BRUSH_SOLID;
+	draw->fill.brush.color = color;
+	display_sink(f->display)->ops->draw(display_sink(f->display), draw);
+	draw_unref(draw);
+}
+
+/* What is painted over, but was read before, is needed. */
+static void test_read_before_hidden(void **state)
+{
+	struct fixture *f = *state;
+	struct rect from = { 10, 10, 60, 60 }, to = { 300, 300, 350, 350 };
+	struct draw *draw;
+
+	check_equal(f);
+	fill(f, 0, &from, 0x123456);
+	assert_int_equal(draw_create(&draw, DRAW_COPY_BITS, 0, &to), 0);
+	draw->copy_bits.from = (struct point){ 10, 10 };
+	display_sink(f->display)->ops->draw(display_sink(f->display), draw);
+	draw_unref(draw);
+	fill(f, 0, &from, 0x654321);
+	assert_int_equal(f->queue.items, 3);
+	check_equal(f);
+}
+
+/* A drawing from an off-screen surface of which the viewer lacks pixels. */
+static void test_dirty_source(void **state)
+{
+	struct fixture *f = *state;
+	struct rect all = { 0, 0, 200, 100 }, box = { 50, 60, 250, 160 };
+	struct draw *draw;
+
+	check_equal(f);
+	fill(f, 5, &all, 0xabcdef);
+	display_sink(f->display)->ops->dirty(display_sink(f->display), 5, &all);
+	assert_int_equal(draw_create(&draw, DRAW_COPY, 0, &box), 0);
+	draw->copy.source.surface_id = 5;
+	draw->copy.area = all;
+	display_sink(f->display)->ops->draw(display_sink(f->display), draw);
+	draw_unref(draw);
+	assert_int_equal(f->queue.items, 1);
+	assert_false(region_empty(&f->queue.views[0].dirty));
+	check_equal(f);
+}
+
 /* The mode changes while much is waiting. */
 static void test_new_primary(void **state)
 {
@@ -320,6 +369,8 @@ int main(void)
 		T(test_random_paces),
 		T(test_stopped_viewer),
 		T(test_hidden_are_dropped),
+		T(test_read_before_hidden),
+		T(test_dirty_source),
 		T(test_new_primary),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
