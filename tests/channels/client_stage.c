@@ -88,6 +88,16 @@ static void on_accept(void *opaque, uint32_t events)
 	assert_int_equal(link_accept(&channel->link, &config, fd, &channel->handler), 0);
 }
 
+/* A key that is still being made when a test ends would be lost with the pool. */
+static void wait_for_key(struct stage *stage)
+{
+	struct ticket_key *key;
+
+	while (!(key = ticket_keys_take(stage->keys)))
+		loop_run_once(stage->loop, 50);
+	ticket_key_unref(key);
+}
+
 static void on_event(void *opaque, enum spice_client_event event, const char *reason)
 {
 	struct stage *stage = opaque;
@@ -105,6 +115,7 @@ void stage_open(struct stage *stage)
 	assert_int_equal(loop_create(&stage->loop), 0);
 	assert_int_equal(pool_create(&stage->pool, 1), 0);
 	assert_int_equal(ticket_keys_create(&stage->keys, stage->loop, stage->pool, 0), 0);
+	wait_for_key(stage);
 	assert_int_equal(display_create(&stage->hub), 0);
 	strcpy(stage->folder, "/tmp/spicebox-test-XXXXXX");
 	assert_non_null(mkdtemp(stage->folder));
