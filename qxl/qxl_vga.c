@@ -363,6 +363,8 @@ static void tick(void *opaque)
 	pthread_mutex_unlock(&qxl->pci.lock);
 	if (go_on && qxl->refreshed_ns - qxl->changed_ns >= FREEZE_NS)
 		go_on = freeze(qxl);
+	if (go_on && qxl->refreshed_ns - qxl->changed_ns >= FREEZE_NS)
+		qxl->changed_ns = qxl->refreshed_ns; /* written where it is not shown: try later */
 	if (go_on)
 		loop_timer_arm(qxl->vga_timer, REFRESH_NS);
 }
