@@ -361,6 +361,8 @@ static void demo_start(struct demo *demo, struct qxl *qxl)
 	demo->clock_base = machine_time();
 	demo_clock(demo, false);
 	scene_ready(qxl);
+	if (option_number("log", 0))
+		log_line("first picture after %u us", demo->first_frame_us);
 	desktop_base_changed(&demo->desktop, rect_make(0, 0, qxl->width, DESKTOP_BAR));
 	demo_counters(demo, true);
 	demo->pointer_changed = true;

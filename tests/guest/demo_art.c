@@ -97,6 +97,37 @@ static struct vec sky_color(float x, float v, float sun_x, float sun_v, float as
 	return vec_mix(c, vec_make(255, 246, 224), float_clamp((0.062f - d) * 160, 0, 1));
 }
 
+/* The nearest ridge that covers the pixel hides what is behind it. */
+static struct vec land_color(
+	float crest[RIDGES][2560], int32_t x, int32_t y, float u, int32_t lake, float aspect)
+{
+	float v = (float)y / lake, below;
+	struct vec c = { 0, 0, 0 };
+	int32_t i = RIDGES - 1;
+
+	while (i >= 0 && y + 1 - crest[i][x] < 1)
+		i--;
+	if (i < 0) {
+		uint32_t star = v < 0.45f ? hash(x * 3571 + y * 104729) : 1;
+
+		c = sky_color(u, v, 0.68f, 0.50f, aspect);
+		if (star % 1400 == 0)
+			c = vec_mix(c, vec_make(255, 250, 240),
+				(0.45f - v) * 1.6f * ((star >> 16 & 255) / 255.0f));
+		i = 0;
+	}
+	for (; i < RIDGES; i++) {
+		below = y + 1 - crest[i][x];
+		if (below <= 0)
+			continue;
+		c = vec_mix(c,
+			vec_mix(ridges[i].color, ridges[i].foot,
+				float_clamp(below / (lake * 0.28f), 0, 1)),
+			float_clamp(below, 0, 1));
+	}
+	return c;
+}
+
 static void wallpaper_land(struct image *image, int32_t lake)
 {
 	static float crest[RIDGES][2560];
@@ -110,29 +141,11 @@ static void wallpaper_land(struct image *image, int32_t lake)
 						ridge_noise(
 							(float)x / image->width * ridges[i].scale,
 							i * 31 + 5));
-	for (int32_t y = 0; y < lake; y++) {
-		for (int32_t x = 0; x < image->width; x++) {
-			float v = (float)y / lake, u = (float)x / image->width;
-			struct vec c = sky_color(u, v, 0.68f, 0.50f, aspect);
-			uint32_t star = hash(x * 3571 + y * 104729);
-
-			if (star % 1400 == 0 && v < 0.45f)
-				c = vec_mix(c, vec_make(255, 250, 240),
-					(0.45f - v) * 1.6f * ((star >> 16 & 255) / 255.0f));
-			for (int32_t i = 0; i < RIDGES; i++) {
-				float below = y + 1 - crest[i][x];
-				float depth = below / (lake * 0.28f);
-
-				if (below <= 0)
-					continue;
-				c = vec_mix(c,
-					vec_mix(ridges[i].color, ridges[i].foot,
-						float_clamp(depth, 0, 1)),
-					float_clamp(below, 0, 1));
-			}
-			image->pixels[y * image->stride + x] = pixel(c, x + y * 4099);
-		}
-	}
+	for (int32_t y = 0; y < lake; y++)
+		for (int32_t x = 0; x < image->width; x++)
+			image->pixels[y * image->stride + x] = pixel(
+				land_color(crest, x, y, (float)x / image->width, lake, aspect),
+				x + y * 4099);
 }
 
 /* The land upside down, waved and darker. */

@@ -13,7 +13,6 @@ enum {
 };
 
 static uint32_t pool[POOL_PIXELS] __attribute__((section(".lazy"), aligned(64)));
-static uint32_t base_pixels[BASE_PIXELS] __attribute__((section(".lazy"), aligned(64)));
 static uint32_t canvas_pixels[BASE_PIXELS] __attribute__((section(".lazy"), aligned(64)));
 static uint32_t pool_used;
 
@@ -34,7 +33,7 @@ void desktop_init(struct desktop *desktop, struct qxl *qxl)
 {
 	desktop->qxl = qxl;
 	desktop->count = 0;
-	desktop->base = (struct image){ base_pixels, qxl->width, qxl->height, qxl->width };
+	desktop->base = qxl_image_alloc(qxl, qxl->width, qxl->height);
 	desktop->canvas = (struct image){ canvas_pixels, qxl->width, qxl->height, qxl->width };
 }
 
@@ -180,9 +179,10 @@ void desktop_show(struct desktop *desktop)
 	struct rect all = desktop_rect(desktop);
 
 	qxl_surface_create(desktop->qxl, SURFACE_BASE, all.width, all.height);
-	qxl_copy_image(desktop->qxl, SURFACE_BASE, 0, 0, &desktop->base, all);
-	desktop_compose(desktop, all);
-	qxl_copy_image(desktop->qxl, 0, 0, 0, &desktop->canvas, all);
+	qxl_copy_whole(desktop->qxl, SURFACE_BASE, &desktop->base);
+	qxl_copy_surface(desktop->qxl, 0, all, SURFACE_BASE, 0, 0);
+	for (uint32_t i = 0; i < desktop->count; i++)
+		desktop_repair(desktop, window_outer(desktop->order[i]));
 }
 
 static uint32_t desktop_index(const struct desktop *desktop, const struct window *window)

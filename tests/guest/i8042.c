@@ -16,6 +16,7 @@ enum {
 
 static struct {
 	bool extended;
+	bool stale; /* an interrupt may come whose byte is taken already */
 	bool unsettled; /* a byte was taken, and not looked for the next */
 	uint32_t events; /* how many were made */
 	uint8_t packet[4], packet_used, packet_size;
@@ -145,17 +146,31 @@ static bool i8042_take(void)
 	return true;
 }
 
-void i8042_interrupt(void)
+void i8042_interrupt(bool mouse)
 {
-	i8042.unsettled = i8042_take();
+	/* An interrupt of its own comes with each byte, so that the status need not be asked: a byte
+	 * is drawn the sooner. But a byte that i8042_settle took leaves its interrupt behind. */
+	if (i8042.stale) {
+		i8042.stale = i8042_take();
+	} else {
+		uint8_t byte = port_in8(PORT_DATA);
+
+		if (mouse)
+			mouse_byte(byte);
+		else
+			keyboard_byte(byte);
+	}
+	i8042.unsettled = true;
 }
 
 bool i8042_settle(void)
 {
 	uint32_t events = i8042.events;
 
-	for (int i = 0; i < 64 && i8042.unsettled; i++)
+	for (int i = 0; i < 64 && i8042.unsettled; i++) {
 		i8042.unsettled = i8042_take();
+		i8042.stale |= i8042.unsettled;
+	}
 	i8042.unsettled = false;
 	return i8042.events != events;
 }

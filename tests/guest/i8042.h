@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 void i8042_init(void);
-/* Takes one byte; more may wait until i8042_settle, so that an event is out the sooner. */
-void i8042_interrupt(void);
+/* Takes one byte, of the mouse's interrupt or the keyboard's; more may wait until i8042_settle. */
+void i8042_interrupt(bool mouse);
 /* Takes the rest; true when that made an event. */
 bool i8042_settle(void);
 

@@ -30,6 +30,7 @@ static struct {
 	struct event events[EVENT_QUEUE];
 	uint32_t event_head, event_tail;
 	uint64_t power_off_at; /* 0: never */
+	bool eoi_owed; /* an interrupt was served and not yet acknowledged */
 } machine;
 
 static void ioapic_write(uint32_t reg, uint32_t value)
@@ -75,7 +76,7 @@ void machine_input_init(void)
 	acpi_init(machine.start->rsdp);
 }
 
-/* Acknowledges the interrupt that ended an idle period, after its device was served. */
+/* Serves the device whose interrupt ended an idle period. */
 static void machine_interrupt(uint32_t vector)
 {
 	switch (vector) {
@@ -84,14 +85,28 @@ static void machine_interrupt(uint32_t vector)
 	case VECTOR_TIMER: break;
 	case VECTOR_VIRTIO: virtio_input_interrupt(); break;
 	case VECTOR_IRQ0 + 1:
-	case VECTOR_IRQ0 + 12: i8042_interrupt(); break;
+	case VECTOR_IRQ0 + 12: i8042_interrupt(vector == VECTOR_IRQ0 + 12); break;
 	default:
 		if (vector == VECTOR_IRQ0 + acpi_gsi())
 			acpi_interrupt();
 		else
 			qxl_interrupt(machine.qxl);
 	}
-	MMIO32(LAPIC + LAPIC_EOI) = 0;
+	machine.eoi_owed = true;
+}
+
+/* Takes the next interrupt. The last one is acknowledged only now: what it brought is drawn by now,
+ * and an access to the local APIC may be a slow one. */
+static uint32_t machine_take(bool halt)
+{
+	uint32_t vector;
+
+	if (machine.eoi_owed)
+		MMIO32(LAPIC + LAPIC_EOI) = 0;
+	machine.eoi_owed = false;
+	vector = halt ? cpu_idle() : cpu_poll();
+	machine_interrupt(vector);
+	return vector;
 }
 
 void machine_wait(uint64_t ns)
@@ -111,20 +126,16 @@ void machine_wait(uint64_t ns)
 	 * the clock slower, asks again. */
 	if (ns != UINT64_MAX)
 		MMIO32(LAPIC + LAPIC_TIMER_INITIAL) = ns > 0xffffffff ? 0xffffffff : ns ? ns : 1;
-	machine_interrupt(cpu_idle());
+	machine_take(true);
 }
 
 void machine_wait_until(uint64_t deadline)
 {
 	/* Who is always late would never hear of the interrupts that wait. */
 	if (deadline != UINT64_MAX && machine_time() >= deadline) {
-		for (int i = 0; i < 16; i++) {
-			uint32_t vector = cpu_poll();
-
-			if (!vector)
+		for (int i = 0; i < 16; i++)
+			if (!machine_take(false))
 				return;
-			machine_interrupt(vector);
-		}
 	}
 	while (machine.event_head == machine.event_tail) {
 		uint64_t now = deadline == UINT64_MAX ? 0 : machine_time();

@@ -70,6 +70,9 @@ void qxl_fill(struct qxl *qxl, uint32_t surface, struct rect area, uint32_t colo
 /* Draws image's part `from` at x, y. */
 void qxl_copy_image(struct qxl *qxl, uint32_t surface, int32_t x, int32_t y,
 	const struct image *image, struct rect from);
+/* A picture in the device's memory, for good; qxl_copy_whole draws it without copying pixels. */
+struct image qxl_image_alloc(struct qxl *qxl, int32_t width, int32_t height);
+void qxl_copy_whole(struct qxl *qxl, uint32_t surface, const struct image *image);
 void qxl_copy_surface(struct qxl *qxl, uint32_t surface, struct rect area, uint32_t from_surface,
 	int32_t from_x, int32_t from_y);
 void qxl_copy_bits(

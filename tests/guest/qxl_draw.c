@@ -10,7 +10,7 @@ struct bitmap_command {
 	QXLDataChunk chunk; /* pixels follow */
 };
 
-struct surface_copy_command {
+struct copy_command {
 	QXLDrawable drawable;
 	QXLImage image;
 };
@@ -51,12 +51,68 @@ void qxl_fill(struct qxl *qxl, uint32_t surface, struct rect area, uint32_t colo
 	qxl_push_command(qxl, QXL_CMD_DRAW, qxl_address(qxl, drawable));
 }
 
+/* Where the pixels of qxl_image_alloc begin; their chunk's head lies right before. */
+enum { SHARED_PIXELS = 64 };
+
+static void qxl_bitmap_init(
+	struct qxl *qxl, QXLImage *image, int32_t width, int32_t height, QXLPHYSICAL chunk)
+{
+	memset(image, 0, sizeof(*image));
+	QXL_SET_IMAGE_ID(image, QXL_IMAGE_GROUP_DRIVER_DONT_CACHE, ++qxl->unique);
+	image->descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
+	image->descriptor.width = width;
+	image->descriptor.height = height;
+	image->bitmap.format = SPICE_BITMAP_FMT_32BIT;
+	image->bitmap.flags = QXL_BITMAP_TOP_DOWN;
+	image->bitmap.x = width;
+	image->bitmap.y = height;
+	image->bitmap.stride = width * 4;
+	image->bitmap.data = chunk;
+}
+
+static QXLDrawable *qxl_copy_init(
+	struct qxl *qxl, void *memory, uint32_t surface, struct rect area, QXLImage *image)
+{
+	QXLDrawable *drawable = qxl_drawable_init(qxl, memory, surface, area, QXL_DRAW_COPY);
+
+	drawable->u.copy.src_bitmap = qxl_address(qxl, image);
+	drawable->u.copy.src_area = qxl_rect(rect_make(0, 0, area.width, area.height));
+	drawable->u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
+	return drawable;
+}
+
+static QXLDataChunk *shared_chunk(const struct image *image)
+{
+	return (QXLDataChunk *)((uint8_t *)image->pixels - sizeof(QXLDataChunk));
+}
+
+struct image qxl_image_alloc(struct qxl *qxl, int32_t width, int32_t height)
+{
+	uint8_t *memory = qxl_bitmap_alloc(qxl, SHARED_PIXELS + width * height * 4);
+	struct image image = { (uint32_t *)(memory + SHARED_PIXELS), width, height, width };
+	QXLDataChunk *chunk = shared_chunk(&image);
+
+	chunk->data_size = width * height * 4;
+	chunk->prev_chunk = 0;
+	chunk->next_chunk = 0;
+	return image;
+}
+
+void qxl_copy_whole(struct qxl *qxl, uint32_t surface, const struct image *image)
+{
+	struct copy_command *command = qxl_command_alloc(qxl);
+
+	qxl_copy_init(qxl, command, surface, image_rect(image), &command->image);
+	qxl_bitmap_init(qxl, &command->image, image->width, image->height,
+		qxl_address(qxl, shared_chunk(image)));
+	qxl_push_command(qxl, QXL_CMD_DRAW, qxl_address(qxl, command));
+}
+
 void qxl_copy_image(struct qxl *qxl, uint32_t surface, int32_t x, int32_t y,
 	const struct image *image, struct rect from)
 {
 	uint32_t row_bytes, size;
 	struct bitmap_command *command;
-	QXLDrawable *drawable;
 	uint8_t *pixels;
 
 	from = rect_intersect(from, image_rect(image));
@@ -65,24 +121,10 @@ void qxl_copy_image(struct qxl *qxl, uint32_t surface, int32_t x, int32_t y,
 	row_bytes = from.width * 4;
 	size = row_bytes * from.height;
 	command = qxl_bitmap_alloc(qxl, sizeof(*command) + size);
-	drawable = qxl_drawable_init(
-		qxl, command, surface, rect_make(x, y, from.width, from.height), QXL_DRAW_COPY);
-	drawable->u.copy.src_bitmap = qxl_address(qxl, &command->image);
-	drawable->u.copy.src_area = qxl_rect(rect_make(0, 0, from.width, from.height));
-	drawable->u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
-
-	memset(&command->image, 0, sizeof(command->image));
-	QXL_SET_IMAGE_ID(&command->image, QXL_IMAGE_GROUP_DRIVER_DONT_CACHE, ++qxl->unique);
-	command->image.descriptor.type = SPICE_IMAGE_TYPE_BITMAP;
-	command->image.descriptor.width = from.width;
-	command->image.descriptor.height = from.height;
-	command->image.bitmap.format = SPICE_BITMAP_FMT_32BIT;
-	command->image.bitmap.flags = QXL_BITMAP_TOP_DOWN;
-	command->image.bitmap.x = from.width;
-	command->image.bitmap.y = from.height;
-	command->image.bitmap.stride = row_bytes;
-	command->image.bitmap.data = qxl_address(qxl, &command->chunk);
-
+	qxl_copy_init(
+		qxl, command, surface, rect_make(x, y, from.width, from.height), &command->image);
+	qxl_bitmap_init(
+		qxl, &command->image, from.width, from.height, qxl_address(qxl, &command->chunk));
 	command->chunk.data_size = size;
 	command->chunk.prev_chunk = 0;
 	command->chunk.next_chunk = 0;
@@ -90,19 +132,17 @@ void qxl_copy_image(struct qxl *qxl, uint32_t surface, int32_t x, int32_t y,
 	for (int32_t row = 0; row < from.height; row++)
 		memcpy(pixels + row * row_bytes,
 			image->pixels + (from.y + row) * image->stride + from.x, row_bytes);
-	qxl_push_command(qxl, QXL_CMD_DRAW, qxl_address(qxl, drawable));
+	qxl_push_command(qxl, QXL_CMD_DRAW, qxl_address(qxl, command));
 }
 
 void qxl_copy_surface(struct qxl *qxl, uint32_t surface, struct rect area, uint32_t from_surface,
 	int32_t from_x, int32_t from_y)
 {
-	struct surface_copy_command *command = qxl_command_alloc(qxl);
-	QXLDrawable *drawable = qxl_drawable_init(qxl, command, surface, area, QXL_DRAW_COPY);
+	struct copy_command *command = qxl_command_alloc(qxl);
+	QXLDrawable *drawable = qxl_copy_init(qxl, command, surface, area, &command->image);
 	struct rect from = rect_make(from_x, from_y, area.width, area.height);
 
-	drawable->u.copy.src_bitmap = qxl_address(qxl, &command->image);
 	drawable->u.copy.src_area = qxl_rect(from);
-	drawable->u.copy.rop_descriptor = SPICE_ROPD_OP_PUT;
 	drawable->surfaces_dest[0] = from_surface;
 	drawable->surfaces_rects[0] = qxl_rect(from);
 	memset(&command->image, 0, sizeof(command->image));
