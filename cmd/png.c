@@ -31,7 +31,8 @@ static void write_chunk(FILE *file, const char type[4], const uint8_t *body, uin
 	memcpy(head + 4, type, 4);
 	put_be32(tail, (uint32_t)crc);
 	fwrite(head, 1, sizeof(head), file);
-	fwrite(body, 1, size, file);
+	if (size > 0)
+		fwrite(body, 1, size, file);
 	fwrite(tail, 1, sizeof(tail), file);
 }
 
