@@ -165,8 +165,8 @@ static void finish_pci_reset(void *opaque)
 		forget_driver(qxl);
 }
 
-/* With the lock; nothing may wait here. What belongs to the loop follows there, before anything that
- * the guest can ask of it. */
+/* With the lock; nothing may wait here. What belongs to the loop follows there, before anything
+ * that the guest can ask of it. */
 static void pci_reset(struct pci_device *dev)
 {
 	struct qxl *qxl = qxl_of(dev);

@@ -15,8 +15,8 @@ struct qxl_config {
 	struct machine_blob vga_bios; /* expansion ROM; borrowed */
 };
 
-/* Makes the device and plugs it at slot 2, or the next free one. What it shows goes to `sink` (borrowed), on the loop
- * thread. Returns 0 or -errno. */
+/* Makes the device and plugs it at slot 2, or the next free one. What it shows goes to `sink`
+ * (borrowed), on the loop thread. Returns 0 or -errno. */
 int qxl_create(struct qxl **out, struct pci_host *host, struct pci_bus *bus,
 	const struct qxl_config *config, struct display_sink *sink);
 /* After the vCPUs stopped. Destroys its surfaces at the sink. NULL is ignored. */

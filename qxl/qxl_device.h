@@ -4,7 +4,8 @@
  * - The native side (slots, surfaces, rings, releases, cursor) belongs to the loop thread; a vCPU's
  *   port write is carried out there (loop_call() or loop_post(), with no lock held).
  * - The VGA side and `mode` are guarded by the PCI device's lock, so that vCPUs write registers and
- *   the window without waiting for the loop. The lock is held shortly, never over a call of the sink.
+ *   the window without waiting for the loop. The lock is held shortly, never over a call of the
+ *   sink.
  * - The RAM header is shared with the guest: read once, by atomic words.
  */
 #ifndef QXL_QXL_DEVICE_H

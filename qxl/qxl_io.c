@@ -280,7 +280,8 @@ static void io_write(struct bus_region *region, uint64_t offset, uint64_t value,
 	switch (port) {
 	case QXL_IO_NOTIFY_CMD:
 	case QXL_IO_NOTIFY_CURSOR:
-		/* Usually the doorbell; here when it cannot be, or the guest writes a wider word. */
+		/* Usually the doorbell; here when it cannot be, or the guest writes a wider
+		 * word. */
 		ring(qxl);
 		return;
 	case QXL_IO_UPDATE_IRQ:

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command and cursor rings, and the release ring by which commands' memory goes back. The rings
- * are SPICE_RINGs (spice/ipc_ring.h) in the RAM header; their words are read and written atomically,
- * an index is masked by the ring's real size, and an impossible distance is the guest's error.
+ * are SPICE_RINGs (spice/ipc_ring.h) in the RAM header; their words are read and written
+ * atomically, an index is masked by the ring's real size, and an impossible distance is the guest's
+ * error.
  */
 #include <errno.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The ROM BAR's description of the device and its modes, and the header at the end of the RAM BAR. */
+/* The ROM BAR's description of the device and its modes, and the header at the end of the RAM
+ * BAR. */
 #include <stddef.h>
 #include <string.h>
 

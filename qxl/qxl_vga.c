@@ -2,9 +2,9 @@
 /*
  * The VGA inside the QXL device: its ports and window on the buses, and when its picture is looked
  * at. Writes of registers and of the window come to us and start a refresh. The linear frame buffer
- * is plain memory: while it changes, a timer reads its dirty log; when it has been still for a while
- * BAR 0 becomes read-only, so that the next write comes to us as well, and the timer stops. A still
- * screen thus costs no wake-up.
+ * is plain memory: while it changes, a timer reads its dirty log; when it has been still for a
+ * while BAR 0 becomes read-only, so that the next write comes to us as well, and the timer stops. A
+ * still screen thus costs no wake-up.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -266,8 +266,14 @@ static bool mark_changed_rows(struct qxl *qxl, uint32_t rows)
 	return changed;
 }
 
-/* The screen is still: from here on a write shall tell us. Answers whether something was written
- * just now after all; the timer then goes on. */
+/*
+ * The screen is still: from here on a write shall tell us. Answers whether something was written
+ * just now after all; the timer then goes on.
+ *
+ * A write to the read-only memory is one that KVM must emulate, which it does for plain and SSE
+ * stores; a kernel that cannot emulate AVX gives a process that stores so (a memcpy() into a frame
+ * buffer that it mapped itself) an invalid opcode.
+ */
 static bool freeze(struct qxl *qxl)
 {
 	uint64_t dirty[DIRTY_BYTES / 8];
@@ -280,8 +286,9 @@ static bool freeze(struct qxl *qxl)
 		if (!qxl->row_hashes)
 			return true;
 	}
-	/* Nothing may be written between the hashes, which stand for what was shown, and the log that
-	 * says that it was all; what comes between the log and the freezing, the hashes find. */
+	/* Nothing may be written between the hashes, which stand for what was shown, and the log
+	 * that says that it was all; what comes between the log and the freezing, the hashes
+	 * find. */
 	if (qxl->renderer.in_place)
 		rows = hash_rows(surface, qxl->row_hashes);
 	pthread_mutex_lock(&qxl->pci.lock);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VGA with the Bochs VBE extension ("DISPI"): registers, memory window, rendering. Pure memory: it
- * knows no threads, no bus and no loop; who embeds it locks, and renders from a copy of the
+ * A VGA with the Bochs VBE extension ("DISPI"): registers, memory window, rendering. Pure memory:
+ * it knows no threads, no bus and no loop; who embeds it locks, and renders from a copy of the
  * registers. Sources: IBM's VGA technical reference, the Bochs VBE DISPI description.
  *
- * The four planes lie interleaved in memory, plane p's byte at `offset` in ram[4 * offset + p]; with
- * VBE modes of 8 and more bits the same memory is the linear frame buffer.
+ * The four planes lie interleaved in memory, plane p's byte at `offset` in ram[4 * offset + p];
+ * with VBE modes of 8 and more bits the same memory is the linear frame buffer.
  */
 #ifndef QXL_VGA_H
 #define QXL_VGA_H
@@ -104,8 +104,8 @@ static inline bool vga_is_linear(const struct vga_regs *regs)
 struct vga_renderer {
 	const uint8_t *ram;
 	uint32_t ram_bytes;
-	/* For surfaces that lie over `ram`: called with over_opaque when one goes; `hold` before one
-	 * is made. May be NULL (memory that outlives the surfaces). */
+	/* For surfaces that lie over `ram`: called with over_opaque when one goes; `hold` before
+	 * one is made. May be NULL (memory that outlives the surfaces). */
 	void (*hold)(void *opaque);
 	void (*release)(void *opaque);
 	void *opaque;
@@ -130,7 +130,8 @@ void vga_renderer_finish(struct vga_renderer *renderer);
 /* Forgets the surface: the next rendering makes a new one. */
 void vga_renderer_drop(struct vga_renderer *renderer);
 /* Brings the surface up to date with the registers and with what changed on the pages in `dirty`
- * (one bit each). 0, or -ENOMEM (then nothing is promised but that it may be tried again). */
+ * (one bit each); the memory may be written meanwhile, and then shows in the next. 0, or -ENOMEM
+ * (then nothing is promised but that it may be tried again). */
 int vga_render(struct vga_renderer *renderer, const struct vga_regs *regs, const uint64_t *dirty,
 	struct vga_changes *changes);
 
@@ -150,7 +151,8 @@ struct vga_scan {
 bool vga_scan_of(const struct vga_regs *regs, struct vga_scan *scan);
 /* Byte offset in a plane for a count and the scan line in its row. */
 uint32_t vga_scan_offset(const struct vga_regs *regs, uint32_t count, uint32_t line);
-/* The colour that the attribute controller and the DAC make of a 4-bit pixel, and of an 8-bit one. */
+/* The colour that the attribute controller and the DAC make of a 4-bit pixel, and of an 8-bit
+ * one. */
 uint32_t vga_color_16(const struct vga_regs *regs, uint8_t pixel);
 uint32_t vga_color_256(const struct vga_regs *regs, uint8_t pixel);
 void vga_changes_add(struct vga_changes *changes, const struct rect *rect);

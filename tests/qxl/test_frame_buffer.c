@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The VGA within the device: from ports and the frame buffer to the sink, and when nothing moves. */
+/* The VGA within the device: from ports and the frame buffer to the sink, and when nothing
+ * moves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +32,8 @@ static const struct memory_region *ram_region(const struct fake_machine *m)
 	return &((const struct pci_device *)(const void *)m->qxl)->bars[QXL_RAM_RANGE_INDEX].memory;
 }
 
-/* Runs the loop until the condition holds: some seconds are ample for all that is waited for here. */
+/* Runs the loop until the condition holds: some seconds are ample for all that is waited for
+ * here. */
 #define WAIT_FOR(m, condition)                                       \
 	do {                                                         \
 		uint64_t end_ = clock_monotonic_ns() + 10000000000u; \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A hostile guest: whatever it says, the device stays whole, is latched broken or leaves it out, and
- * works again after a reset. */
+/* A hostile guest: whatever it says, the device stays whole, is latched broken or leaves it out,
+ * and works again after a reset. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

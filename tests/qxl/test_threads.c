@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU's thread that does anything at any time, beside the loop: nothing waits for ever, and after
- * it all the device works. */
+/* A vCPU's thread that does anything at any time, beside the loop: nothing waits for ever, and
+ * after it all the device works. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

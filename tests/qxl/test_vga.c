@@ -20,7 +20,8 @@ struct card {
 	uint8_t *ram;
 };
 
-/* The register values of IBM's BIOS tables: misc, sequencer 1-4, CRTC, graphics, attribute 10-14. */
+/* The register values of IBM's BIOS tables: misc, sequencer 1-4, CRTC, graphics, attribute
+ * 10-14. */
 struct mode {
 	uint8_t misc;
 	uint8_t seq[4];
