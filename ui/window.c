@@ -270,7 +270,8 @@ static void follow_guest_size(struct window *window, uint32_t guest_width, uint3
 	new_x = MAX(MIN(new_x, room.x + room.w - (int)new_width), room.x);
 	new_y = MAX(MIN(new_y, room.y + room.h - (int)new_height), room.y);
 	SDL_SetWindowSize(window->sdl, (int)new_width, (int)new_height);
-	SDL_SetWindowPosition(window->sdl, new_x, new_y);
+	if (new_x != x || new_y != y)
+		SDL_SetWindowPosition(window->sdl, new_x, new_y);
 }
 
 static void set_guest_size(struct window *window, uint32_t width, uint32_t height)
