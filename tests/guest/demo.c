@@ -329,8 +329,8 @@ static void demo_layout(struct demo *demo)
 	desktop_add(&demo->desktop, &demo->note);
 	desktop_add(&demo->desktop, &demo->facts);
 	desktop_add(&demo->desktop, &demo->paper);
-	desktop_add(&demo->desktop, &demo->terminal);
 	desktop_add(&demo->desktop, &demo->film);
+	desktop_add(&demo->desktop, &demo->terminal);
 }
 
 static void demo_key(struct demo *demo, const struct event *event)

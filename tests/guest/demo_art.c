@@ -110,7 +110,7 @@ static struct vec land_color(
 	if (i < 0) {
 		uint32_t star = v < 0.45f ? hash(x * 3571 + y * 104729) : 1;
 
-		c = sky_color(u, v, 0.68f, 0.50f, aspect);
+		c = sky_color(u, v, 0.412f, 0.43f, aspect);
 		if (star % 1400 == 0)
 			c = vec_mix(c, vec_make(255, 250, 240),
 				(0.45f - v) * 1.6f * ((star >> 16 & 255) / 255.0f));
