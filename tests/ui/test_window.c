@@ -15,6 +15,7 @@
 #include <X11/Xutil.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,7 +38,7 @@ struct fixture {
 	pthread_mutex_t lock;
 	char events[MAX_EVENTS][64]; /* what the machine heard */
 	uint32_t event_count;
-	bool closed, reconnect;
+	atomic_bool closed, reconnect;
 	char failure[256]; /* of the script */
 	void (*script)(struct fixture *);
 };
