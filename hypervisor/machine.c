@@ -122,12 +122,21 @@ static void on_reset(void *opaque)
 	on_rest(machine);
 }
 
+/* ---- from the vCPU threads ---- */
+
+/* What follows a reset in firmware is other ways to reset, down to a triple fault: it must not run. */
+static void on_requested(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	engine_pause(machine->engine);
+}
+
 static const struct system_control_ops control_ops = {
 	.reset = on_reset,
 	.power_off = on_power_off,
+	.requested = on_requested,
 };
-
-/* ---- from the vCPU threads ---- */
 
 static void engine_exited(void *opaque, enum engine_exit exit, const char *reason)
 {

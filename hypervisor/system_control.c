@@ -44,16 +44,22 @@ static void control_carry_out(void *opaque)
 	}
 }
 
+static void control_request(struct system_control *control, atomic_bool *wanted)
+{
+	atomic_store(wanted, true);
+	if (control->ops->requested)
+		control->ops->requested(control->opaque);
+	kick_post(control->kick);
+}
+
 void system_control_request_reset(struct system_control *control)
 {
-	atomic_store(&control->reset_wanted, true);
-	kick_post(control->kick);
+	control_request(control, &control->reset_wanted);
 }
 
 void system_control_request_power_off(struct system_control *control)
 {
-	atomic_store(&control->power_off_wanted, true);
-	kick_post(control->kick);
+	control_request(control, &control->power_off_wanted);
 }
 
 bool system_control_a20(const struct system_control *control)

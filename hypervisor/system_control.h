@@ -18,6 +18,9 @@ struct system_control_ops {
 	 * it; when both are asked for, only power_off is called. */
 	void (*reset)(void *opaque);
 	void (*power_off)(void *opaque);
+	/* May be NULL. One of the two was asked for just now: the vCPUs shall not go on meanwhile.
+	 * On the asking thread, under a device's lock maybe. */
+	void (*requested)(void *opaque);
 };
 
 /* Registers the ports 0x92 and 0xCF9. */

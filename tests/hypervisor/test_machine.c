@@ -52,8 +52,10 @@ static size_t text_write(struct byte_port *port, const uint8_t *bytes, size_t si
 	pthread_mutex_lock(&text->lock);
 	for (size_t i = 0; i < size && text->used < sizeof(text->text) - 1; i++)
 		text->text[text->used++] = (char)bytes[i];
-	if (text->stop_at && strstr(text->text, text->stop_at))
+	if (text->stop_at && strstr(text->text, text->stop_at)) {
+		text->stop_at = NULL;
 		loop_stop(text->loop);
+	}
 	pthread_mutex_unlock(&text->lock);
 	return size;
 }
@@ -225,6 +227,7 @@ static const uint8_t reset_guest[] = {
 	0x3c, 0x34, 0x75, 0x02,		    /* 4: */
 	0x0f, 0x0b,			    /* a triple fault */
 	0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x20, 0x66, 0xef, /* else off */
+	0x66, 0xba, 0xf8, 0x03, 0xb0, 0x58, 0xee, /* what must not run: 'X' to COM1 */
 	0xf4, 0xeb, 0xfd,
 };
 /* clang-format on */
@@ -366,9 +369,26 @@ static void test_refusals(void **state)
 	refuse(f, "initrd");
 }
 
-static void test_seabios_speaks(void **state)
+static void test_memory_above_4g(void **state)
 {
 	struct fixture *f = *state;
+	struct guest_memory *memory;
+
+	make_kernel(f, echo_guest, sizeof(echo_guest));
+	f->config.memory_bytes = UINT64_C(4) << 30; /* taken page by page as it is touched */
+	create(f);
+	memory = machine_pci_host(f->machine)->memory;
+	assert_non_null(guest_pointer(memory, 0xbfffffff, 1, true));
+	assert_null(guest_pointer(memory, 0xc0000000, 1, false));
+	assert_non_null(guest_pointer(memory, 0x100000000, 0x40000000, true));
+	assert_null(guest_pointer(memory, 0x140000000, 1, false));
+	assert_null(guest_pointer(memory, 0xa0000, 1, false)); /* VGA's */
+}
+
+/* ---- firmware ---- */
+
+static uint8_t *use_seabios(struct fixture *f)
+{
 	uint8_t *image = NULL;
 	size_t size = 0;
 
@@ -376,12 +396,53 @@ static void test_seabios_speaks(void **state)
 		print_message("skipped: %s is not installed\n", SEABIOS);
 		skip();
 	}
-	f->config.memory_bytes = 128u << 20;
+	f->config.memory_bytes = 64u << 20;
 	f->config.firmware = (struct machine_blob){ image, size };
 	f->config.firmware_log = &f->firmware.port;
 	create(f);
+	return image;
+}
+
+static void test_seabios_finds_the_machine(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *image = use_seabios(f);
+
 	f->firmware.stop_at = "Found 1 cpu(s)";
 	start_and_run(f);
+	assert_non_null(strstr(f->firmware.text, "SeaBIOS (version"));
+	assert_non_null(strstr(f->firmware.text, "Running on KVM"));
+	assert_non_null(strstr(f->firmware.text, "bdf=00:01.3 id=8086:7113"));
+	free(image);
+}
+
+static void press(struct fixture *f, uint32_t scancode, bool down)
+{
+	struct input_sink *input = machine_input(f->machine);
+
+	input->ops->key(input, scancode, down);
+}
+
+/* The keyboard's interrupt reaches firmware, which resets the machine, and all begins anew. */
+static void test_seabios_ctrl_alt_del(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *image = use_seabios(f);
+
+	f->firmware.stop_at = "No bootable device.\n";
+	start_and_run(f);
+	pthread_mutex_lock(&f->firmware.lock);
+	memset(f->firmware.text, 0, sizeof(f->firmware.text));
+	f->firmware.used = 0;
+	f->firmware.stop_at = "Found 1 cpu(s)";
+	pthread_mutex_unlock(&f->firmware.lock);
+	press(f, 0x1d, true);
+	press(f, 0x38, true);
+	press(f, 0x153, true);
+	loop_timer_arm(f->patience, PATIENCE_NS);
+	loop_run(f->loop);
+	assert_false(f->late);
+	assert_int_equal(f->resets, 1);
 	assert_non_null(strstr(f->firmware.text, "SeaBIOS (version"));
 	free(image);
 }
@@ -397,7 +458,9 @@ int main(void)
 			test_stop_while_a_cpu_waits_for_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_destroy_before_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_seabios_speaks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_above_4g, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seabios_finds_the_machine, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seabios_ctrl_alt_del, setup, teardown),
 	};
 	char *error = NULL;
 
