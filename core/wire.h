@@ -21,7 +21,7 @@ struct wire_reader {
 
 static inline void wire_reader_init(struct wire_reader *r, const void *data, size_t size)
 {
-	r->data = data;
+	r->data = data ? data : (const uint8_t *)""; /* NULL may be given for no bytes */
 	r->size = size;
 	r->pos = 0;
 	r->failed = false;
