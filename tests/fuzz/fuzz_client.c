@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		length = MIN(length, wire_reader_left(&r));
 		body = malloc(length + !length);
-		memcpy(body, wire_read_bytes(&r, length), length);
+		wire_read_copy(&r, body, length);
 		if (wire_reader_ok(&r))
 			channel->handler.ops->message(&channel->handler, type, body, length);
 		free(body);
