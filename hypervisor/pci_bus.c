@@ -372,10 +372,13 @@ void pci_bus_assign(struct pci_bus *bus, uint64_t high_base)
 	struct pci_bar *bars[ASSIGN_MAX];
 	size_t count = 0;
 
-	for (unsigned i = 0; i < DEVFN_COUNT; i++)
+	for (unsigned i = 0; i < DEVFN_COUNT; i++) {
+		if (bus->devices[i]) /* so that none is in another's way while they move */
+			pci_device_config_write(bus->devices[i], PCI_COMMAND, 0, 2);
 		for (unsigned j = 0; bus->devices[i] && j < PCI_BAR_COUNT; j++)
 			if (bus->devices[i]->bars[j].type != PCI_BAR_NONE)
 				bars[count++] = &bus->devices[i]->bars[j];
+	}
 	/* The largest first, so that alignment wastes nothing. */
 	qsort(bars, count, sizeof(bars[0]), compare_size);
 	for (size_t i = 0; i < count; i++)

@@ -411,6 +411,26 @@ static void test_assignment(void **state)
 	assert_true(pci_bar_mapped(&f->dev, 2));
 }
 
+/* Another device takes the places of the first, which decodes there, when all is assigned anew. */
+static void test_assignment_again(void **state)
+{
+	struct fixture *f = *state;
+	struct pci_device late;
+	uint8_t *memory = memory_region_alloc_host(0x20000);
+
+	pci_bus_assign(f->bus, 0x100000000);
+	pci_device_init(&late, NULL, "late", &f->host, 1, 1, 0, 0, false);
+	assert_int_equal(pci_bar_memory(&late, 0, memory, 0x20000, false, false, false), 0);
+	assert_int_equal(pci_bus_plug(f->bus, &late, 2, 0), 0);
+	pci_bus_assign(f->bus, 0x100000000);
+	assert_int_equal(late.bars[0].address, 0xe0000000);
+	assert_int_equal(f->dev.bars[2].address, 0xe0020000);
+	assert_true(pci_bar_mapped(&late, 0));
+	assert_true(pci_bar_mapped(&f->dev, 2));
+	pci_device_finish(&late);
+	memory_region_free_host(memory, 0x20000);
+}
+
 static void test_assignment_above_4g(void **state)
 {
 	struct fixture *f = *state;
@@ -447,6 +467,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plugging, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_assignment, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_assignment_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_assignment_above_4g, setup, teardown),
 	};
 
