@@ -143,6 +143,10 @@ static void engine_exited(void *opaque, enum engine_exit exit, const char *reaso
 	struct machine *machine = opaque;
 
 	if (exit == ENGINE_EXIT_RESET) {
+		pthread_mutex_lock(&machine->lock);
+		log_warn_limited(&machine->fault_limit, "machine",
+			"the guest's CPU shut down (triple fault): resetting the machine");
+		pthread_mutex_unlock(&machine->lock);
 		system_control_request_reset(machine->control);
 		return;
 	}

@@ -4,6 +4,7 @@
 #ifndef HYPERVISOR_MACHINE_INTERNAL_H
 #define HYPERVISOR_MACHINE_INTERNAL_H
 
+#include "core/log.h"
 #include "hypervisor/acpi_tables.h"
 #include "hypervisor/block.h"
 #include "hypervisor/chipset.h"
@@ -83,6 +84,7 @@ struct machine {
 	struct kick *fail_kick; /* the engine failed */
 	pthread_mutex_t lock; /* guards what follows */
 	char reason[ENGINE_REASON_MAX];
+	struct log_limit fault_limit;
 };
 
 /* Sets *error when it is not set yet; returns err. */
