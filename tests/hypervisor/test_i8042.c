@@ -273,10 +273,11 @@ static void test_keyboard_commands(void **state)
 	assert_int_equal(f->leds, 0);
 	EXPECT_KEYS(f, 0xfa, 0xaa);
 	/* An answer waits for the end of a key's bytes. */
-	press(f, 0x148);
-	assert_int_equal(in8(&f->pc, 0x60), 0xe0);
+	press(f, 0x21d);
+	press(f, 0x1e);
+	assert_int_equal(in8(&f->pc, 0x60), 0xe1);
 	key_command(f, 0xee);
-	EXPECT_KEYS(f, 0x48, 0xee, 0xe0, 0xc8);
+	EXPECT_KEYS(f, 0x1d, 0x45, 0xe1, 0x9d, 0xc5, 0xee, 0x1e, 0x9e);
 }
 
 /* A guest that does not read for long gets whole keys, and no key stays down. */
@@ -407,6 +408,12 @@ static void test_mouse_motion(void **state)
 	i8042_motion(f->dev, 7, 0);
 	i8042_button(f->dev, INPUT_BUTTON_LEFT, false);
 	EXPECT_MOUSE(f, 1, 0, 0x08, 3, 0, 0x09, 7, 0, 0x08, 0, 0);
+	/* An answer waits for the end of the packet. */
+	i8042_motion(f->dev, 4, 0);
+	i8042_motion(f->dev, 5, 0);
+	assert_int_equal(in8(&f->pc, 0x60), 0x08);
+	mouse_command(f, 0xf2);
+	EXPECT_MOUSE(f, 4, 0, 0xfa, 0x00, 0x08, 5, 0);
 }
 
 static void set_rates(struct fixture *f, uint8_t a, uint8_t b, uint8_t c)

@@ -9,11 +9,15 @@ struct fixture {
 	struct legacy_pc pc;
 	struct rtc *rtc;
 	int64_t now_ns;
+	unsigned asked; /* how often for the time */
 };
 
 static int64_t fake_now(void *opaque)
 {
-	return ((struct fixture *)opaque)->now_ns;
+	struct fixture *f = opaque;
+
+	f->asked++;
+	return f->now_ns;
 }
 
 static int setup(void **state)
@@ -143,6 +147,12 @@ static void test_nonsense(void **state)
 			legacy_turn(&f->pc);
 		}
 	}
+	/* The latest year that there is. */
+	set(f, 0x0b, 0x82);
+	set(f, 0x32, 0x99);
+	set(f, 9, 0x99);
+	set(f, 0x0b, 0x02);
+	assert_int_equal(get(f, 0x32) << 8 | get(f, 9), 0x2191);
 }
 
 static void test_update_interrupt(void **state)
@@ -210,6 +220,10 @@ static void test_periodic(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(loop_run_once(f->pc.host.loop, 20), 0);
 	assert_int_equal(f->pc.edges[8], 9);
+	f->asked = 0;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(loop_run_once(f->pc.host.loop, 20), 0);
+	assert_int_equal(f->asked, 0);
 	rtc_reset(f->rtc);
 	assert_false(f->pc.line[8]);
 	assert_int_equal(get(f, 0x0b), 0x02);
