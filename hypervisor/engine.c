@@ -100,8 +100,8 @@ static int start_thread(struct engine *engine, unsigned cpu)
 	return -err;
 }
 
-/* The process's signals are for its main thread; vCPU threads take none but the engine's kick, which
- * it unblocks itself. Those that a fault raises cannot be blocked in earnest. */
+/* The process's signals are for its main thread; vCPU threads take none but the engine's kick,
+ * which it unblocks itself. Those that a fault raises cannot be blocked in earnest. */
 static int start_threads(struct engine *engine)
 {
 	sigset_t all, before;

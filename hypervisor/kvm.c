@@ -159,8 +159,8 @@ static void route(struct routing *routing, uint32_t gsi, uint32_t chip, uint32_t
 	};
 }
 
-/* As on the PC boards that the MADT describes: the timer's IRQ 0 is at the IOAPIC's pin 2, where the
- * cascade would be; the others are where their number says. */
+/* As on the PC boards that the MADT describes: the timer's IRQ 0 is at the IOAPIC's pin 2, where
+ * the cascade would be; the others are where their number says. */
 static int set_routing(struct kvm_engine *kvm)
 {
 	struct routing routing = { 0 };

@@ -124,7 +124,7 @@ static void on_reset(void *opaque)
 
 /* ---- from the vCPU threads ---- */
 
-/* What follows a reset in firmware is other ways to reset, down to a triple fault: it must not run. */
+/* What follows a reset in firmware is other ways to reset, down to a triple fault: not to be run. */
 static void on_requested(void *opaque)
 {
 	struct machine *machine = opaque;
