@@ -124,7 +124,7 @@ static void on_reset(void *opaque)
 
 /* ---- from the vCPU threads ---- */
 
-/* What follows a reset in firmware is other ways to reset, down to a triple fault: not to be run. */
+/* After a reset, firmware tries other ways to reset, down to a triple fault: they must not run. */
 static void on_requested(void *opaque)
 {
 	struct machine *machine = opaque;

@@ -33,7 +33,7 @@ static void input_position(
 	virtio_input_position(from_sink(sink)->tablet, x, y, width, height);
 }
 
-/* A button is released where it was pressed, though the guest may have taken up the tablet since. */
+/* A button is released where it was pressed, even if the tablet came into use since. */
 static void input_button(struct input_sink *sink, enum input_button button, bool down)
 {
 	struct machine_input *input = from_sink(sink);
