@@ -338,7 +338,9 @@ static void update(struct window *window)
 {
 	struct window_news news;
 	struct region dirty;
-	window->last_present_ns = clock_monotonic_ns();
+	/* What is shown before the guest's first picture does not put that off. */
+	if (window->view.guest_width)
+		window->last_present_ns = clock_monotonic_ns();
 	window->update_wanted = false;
 	region_init(&dirty);
 	take_news(window, &news, &dirty);
