@@ -62,6 +62,7 @@ struct engine {
 	/* Set by the machine before engine_resume(). */
 	struct bus *ports;
 	struct bus *mmio;
+	struct guest_memory *memory;
 	/* A vCPU could not go on (RESET, FAILED). On its thread; all vCPUs are being paused. */
 	void (*on_exit)(void *opaque, enum engine_exit exit, const char *reason);
 	/* The last vCPU came to rest. On its thread. */

@@ -262,6 +262,16 @@ static int missing(struct kvm_engine *kvm, const char **name)
 	return 0;
 }
 
+/* So that we hear of a user-mode instruction that KVM cannot emulate, before the guest does. Kernels
+ * without it raise the invalid opcode themselves. */
+static void exit_on_emulation_failure(struct kvm_engine *kvm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
+
+	if (ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		log_debug("kvm", "emulation failures are not told: %s", strerror(errno));
+}
+
 static int create_vm(struct kvm_engine *kvm, char **error)
 {
 	uint64_t identity_map = IDENTITY_MAP_GPA;
@@ -291,6 +301,7 @@ static int create_vm(struct kvm_engine *kvm, char **error)
 	kvm->any_length_doorbells =
 		ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
 	kvm->run_size = (size_t)MAX(0, ioctl(kvm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0));
+	exit_on_emulation_failure(kvm);
 	/* Only some Intel hosts need them. */
 	if (ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
 		ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_GPA) < 0)

@@ -16,6 +16,9 @@
 #define MSR_TSC        0x10
 #define MSR_TSC_ADJUST 0x3b
 
+#define INVALID_OPCODE_VECTOR 6
+#define RETRY_AGAIN_NS        10000000u
+
 /* ---- the kick ---- */
 
 static int kick_signal(void)
@@ -302,6 +305,37 @@ static void explain_internal_error(struct kvm_cpu *cpu, char *reason, size_t siz
 	}
 }
 
+/*
+ * An instruction that KVM cannot emulate. It need not be emulated when it wrote to memory that was
+ * only read-only for its owner to learn of writes, or that was changing hands just then: so it is
+ * tried again, once. A process of the guest's then gets an invalid opcode, as KVM itself would do it;
+ * for the guest's kernel there is no way on. Answers whether the vCPU goes on.
+ */
+static bool retry_or_inject(struct kvm_engine *kvm, struct kvm_cpu *cpu)
+{
+	uint64_t now = clock_monotonic_ns();
+	struct kvm_vcpu_events events;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	if (ioctl(cpu->fd, KVM_GET_REGS, &regs) < 0)
+		return false;
+	if ((kvm->base.memory && guest_memory_thaw(kvm->base.memory)) ||
+		regs.rip != cpu->retried_rip || now - cpu->retried_ns > RETRY_AGAIN_NS) {
+		cpu->retried_rip = regs.rip;
+		cpu->retried_ns = now;
+		return true;
+	}
+	if (ioctl(cpu->fd, KVM_GET_SREGS, &sregs) < 0 || sregs.ss.dpl != 3 ||
+		ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+		return false;
+	events.exception.injected = 1;
+	events.exception.pending = 0;
+	events.exception.nr = INVALID_OPCODE_VECTOR;
+	events.exception.has_error_code = 0;
+	return ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &events) == 0;
+}
+
 /* One exit. False: the vCPU goes on. */
 static bool handle_exit(struct kvm_engine *kvm, struct kvm_cpu *cpu, enum engine_exit *exit,
 	char *reason, size_t size)
@@ -316,7 +350,12 @@ static bool handle_exit(struct kvm_engine *kvm, struct kvm_cpu *cpu, enum engine
 	case KVM_EXIT_IRQ_WINDOW_OPEN: return false;
 	case KVM_EXIT_SHUTDOWN: *exit = ENGINE_EXIT_RESET; return true;
 	case KVM_EXIT_SYSTEM_EVENT: *exit = ENGINE_EXIT_RESET; return true;
-	case KVM_EXIT_INTERNAL_ERROR: explain_internal_error(cpu, reason, size); return true;
+	case KVM_EXIT_INTERNAL_ERROR:
+		if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
+			retry_or_inject(kvm, cpu))
+			return false;
+		explain_internal_error(cpu, reason, size);
+		return true;
 	case KVM_EXIT_FAIL_ENTRY:
 		snprintf(reason, size, "the host's CPU refused to enter the guest (reason 0x%llx)",
 			(unsigned long long)run->fail_entry.hardware_entry_failure_reason);

@@ -43,6 +43,8 @@ struct kvm_cpu {
 	pthread_t thread; /* valid while entered; under the engine's lock */
 	bool entered;
 	struct kvm_power_on power_on;
+	uint64_t retried_rip; /* the last instruction that was tried again, and when */
+	uint64_t retried_ns;
 };
 
 struct kvm_engine {

@@ -221,6 +221,7 @@ static int create_core(struct machine *machine, char **error)
 	machine->host.irq = &engine->irq;
 	engine->ports = machine->host.ports;
 	engine->mmio = machine->host.mmio;
+	engine->memory = machine->host.memory;
 	engine->on_exit = engine_exited;
 	engine->on_rest = engine_rests;
 	engine->opaque = machine;

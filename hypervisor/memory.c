@@ -223,6 +223,33 @@ int guest_memory_set_flags(
 	return err;
 }
 
+/* The next region from `index` on that thaws; NULL when there is none. */
+static struct memory_region *find_frozen(struct guest_memory *memory, size_t *index)
+{
+	struct memory_region *found = NULL;
+
+	pthread_rwlock_rdlock(&memory->lock);
+	for (; *index < memory->count && !found; ++*index)
+		if (memory->regions[*index]->read_only && memory->regions[*index]->thaw)
+			found = memory->regions[*index];
+	pthread_rwlock_unlock(&memory->lock);
+	return found;
+}
+
+bool guest_memory_thaw(struct guest_memory *memory)
+{
+	struct memory_region *region;
+	size_t index = 0;
+	bool any = false;
+
+	/* Regions live until the vCPUs have stopped, and this is on one of their threads. */
+	while ((region = find_frozen(memory, &index))) {
+		region->thaw(region);
+		any = true;
+	}
+	return any;
+}
+
 int guest_memory_dirty_log(
 	struct guest_memory *memory, struct memory_region *region, uint64_t *bitmap)
 {

@@ -19,6 +19,10 @@ struct memory_region {
 	uint64_t size; /* bytes, a multiple of 4096 */
 	bool read_only; /* guest writes go to the bus (and are ignored there when nobody listens) */
 	bool log_dirty;
+	/* May be NULL. The region is read-only only for its owner to learn of the next write, and a
+	 * write came that the CPU engine cannot hand over: the owner is to make it writable. On a vCPU
+	 * thread, without a lock of the memory's. */
+	void (*thaw)(struct memory_region *region);
 	/* Kept by memory.c. */
 	uint64_t gpa;
 	bool mapped;
@@ -50,6 +54,8 @@ void guest_memory_unmap(struct guest_memory *memory, struct memory_region *regio
 /* Changes read_only or log_dirty of a region, mapped or not. */
 int guest_memory_set_flags(struct guest_memory *memory, struct memory_region *region,
 			   bool read_only, bool log_dirty);
+/* Calls thaw of every mapped read-only region that has it. Answers whether there was one. */
+bool guest_memory_thaw(struct guest_memory *memory);
 /* Dirty bits since the last call; all clear when unmapped. */
 int guest_memory_dirty_log(struct guest_memory *memory, struct memory_region *region,
 			   uint64_t *bitmap);

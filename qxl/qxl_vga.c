@@ -193,6 +193,19 @@ static void trap_write(struct bus_region *region, uint64_t offset, uint64_t valu
 	pthread_mutex_unlock(&qxl->pci.lock);
 }
 
+/* A write came that KVM cannot emulate (an AVX store): the memory takes it when it is tried again,
+ * and the log tells of it. */
+static void thaw(struct memory_region *region)
+{
+	struct pci_bar *bar = container_of(region, struct pci_bar, memory);
+	struct qxl *qxl = container_of(bar, struct qxl, pci.bars[QXL_RAM_RANGE_INDEX]);
+
+	pthread_mutex_lock(&qxl->pci.lock);
+	set_watch(qxl, qxl->logging, false);
+	kick(qxl);
+	pthread_mutex_unlock(&qxl->pci.lock);
+}
+
 static const struct bus_ops ports_ops = { .read = ports_read, .write = ports_write };
 static const struct bus_ops window_ops = { .read = window_read, .write = window_write };
 static const struct bus_ops vbe_ops = { .read = vbe_read, .write = vbe_write };
@@ -271,8 +284,7 @@ static bool mark_changed_rows(struct qxl *qxl, uint32_t rows)
  * just now after all; the timer then goes on.
  *
  * A write to the read-only memory is one that KVM must emulate, which it does for plain and SSE
- * stores; a kernel that cannot emulate AVX gives a process that stores so (a memcpy() into a frame
- * buffer that it mapped itself) an invalid opcode.
+ * stores; for others it calls thaw().
  */
 static bool freeze(struct qxl *qxl)
 {
@@ -450,6 +462,7 @@ int qxl_vga_create(struct qxl *qxl)
 	qxl->log_bitmap = calloc(1, qxl->memory->ram_bytes / VGA_PAGE_BYTES / 8);
 	if (!qxl->vga_timer || !qxl->log_bitmap)
 		return -ENOMEM;
+	ram_region(qxl)->thaw = thaw;
 	return add_regions(qxl);
 }
 

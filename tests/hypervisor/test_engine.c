@@ -478,6 +478,52 @@ static void test_failure_names_the_place(void **state)
 	assert_non_null(strstr(f->reason, "0xd8000000"));
 }
 
+/* A region that is read-only to learn of writes; with what comes about when it is thawed. */
+struct frozen {
+	struct memory_region region, code;
+	struct guest_memory *memory;
+	int thaws;
+};
+
+static void on_thaw(struct memory_region *region)
+{
+	struct frozen *frozen = container_of(region, struct frozen, region);
+
+	frozen->thaws++;
+	guest_memory_set_flags(frozen->memory, region, false, false);
+	guest_memory_map(frozen->memory, &frozen->code, 0xd8000000);
+}
+
+/* What cannot be emulated is tried again once the frozen memory is thawed. Here it is an instruction
+ * that is not there, which thawing puts in its place: so it fails at first on any KVM. */
+static void test_failure_thaws_and_tries_again(void **state)
+{
+	static const uint8_t code[] = { 0xb0, 0x42, 0xe6, 0x80, HALT };
+	const struct engine_start nowhere = { .flat32 = true, .eip = 0xd8000000 };
+	struct fixture *f = *state;
+	struct frozen frozen = {
+		.region = { .name = "frozen", .size = 0x1000, .read_only = true, .thaw = on_thaw },
+		.code = { .name = "code", .size = 0x1000 },
+		.memory = f->memory,
+	};
+
+	f->engine->memory = f->memory;
+	frozen.region.host = memory_region_alloc_host(frozen.region.size);
+	frozen.code.host = memory_region_alloc_host(frozen.code.size);
+	memcpy(frozen.code.host, code, sizeof(code));
+	assert_int_equal(guest_memory_map(f->memory, &frozen.region, 0xd4000000), 0);
+	assert_int_equal(engine_reset(f->engine, &nowhere), 0);
+	assert_int_equal(engine_resume(f->engine), 0);
+	expect(f, 0x80, 0x42, 1);
+	assert_int_equal(frozen.thaws, 1);
+	assert_false(frozen.region.read_only);
+	pause_and_wait(f);
+	guest_memory_unmap(f->memory, &frozen.region);
+	guest_memory_unmap(f->memory, &frozen.code);
+	memory_region_free_host(frozen.region.host, frozen.region.size);
+	memory_region_free_host(frozen.code.host, frozen.code.size);
+}
+
 static void test_reset_vector(void **state)
 {
 	/* At 0xFFFFFFF0, in real mode. */
@@ -542,6 +588,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pause_in_halt_and_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_triple_fault, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failure_names_the_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_failure_thaws_and_tries_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset_vector, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_cpu, setup_two, teardown),
 	};

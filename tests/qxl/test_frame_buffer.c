@@ -115,6 +115,23 @@ static void test_still_screen_sleeps(void **state)
 	WAIT_FOR(m, ram_region(m)->read_only);
 }
 
+/* A write that the CPU engine cannot hand over goes to the memory itself; the log tells of it. */
+static void test_thaw(void **state)
+{
+	struct fake_machine *m = *state;
+	uint32_t dirties;
+
+	assert_false(guest_memory_thaw(m->host.memory)); /* nothing is frozen */
+	set_vbe(m, 640, 480, 32);
+	WAIT_FOR(m, m->sink.surfaces[0] != NULL);
+	WAIT_FOR(m, ram_region(m)->read_only);
+	assert_true(guest_memory_thaw(m->host.memory));
+	assert_false(ram_region(m)->read_only);
+	dirties = m->sink.dirties;
+	m->dirty_page = 1 + 640 * 4 * 100 / 4096;
+	WAIT_FOR(m, m->sink.dirties > dirties);
+}
+
 static struct fake_machine *racing;
 
 static void write_while_unmapped(void)
@@ -237,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_vbe_ports, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_still_screen_sleeps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_thaw, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_while_freezing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_converted_write_while_freezing, setup, teardown),
