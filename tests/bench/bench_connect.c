@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How long a viewer takes from its start until a colour fills its window: runs the viewer, looks at
- * the X screen every 2 ms, prints the milliseconds, and ends the viewer.
+ * the X screen every 3 ms, prints the milliseconds, and ends the viewer.
  *
  *     bench_connect RRGGBB PROGRAM [ARGUMENT]...
  *
@@ -16,7 +16,7 @@
 
 #include "core/util.h"
 
-enum { ROWS_APART = 128, ENOUGH_PIXELS = 300, PATIENCE_MS = 20000 };
+enum { ROWS_APART = 64, ENOUGH_PIXELS = 300, PATIENCE_MS = 20000 };
 
 /* Pixels of that colour in some rows of the screen. */
 static uint32_t count(Display *x, unsigned long color)
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
 		_exit(127);
 	}
 	do {
-		usleep(2000);
+		usleep(3000);
 		now = clock_monotonic_ns();
 	} while (count(x, color) < ENOUGH_PIXELS && now - begin < PATIENCE_MS * 1000000ull);
 	kill(child, SIGTERM);

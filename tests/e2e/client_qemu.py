@@ -234,6 +234,8 @@ def check_password(folder):
 	code, errors, picture = screenshot(server, "--password-file", secret)
 	lib.check(code == 0 and picture.difference(qemu.screendump()) is None,
 		"the right password lets in " + errors.strip())
+	code, errors, picture = screenshot("localhost:%d" % qemu.port, "--password-file", secret)
+	lib.check(code == 0, "a name is resolved, its addresses tried " + errors.strip())
 	code, errors, picture = screenshot("spice://%s?password=right%%20one" % server)
 	lib.check(code == 0, "so does one in the address " + errors.strip())
 	qemu.stop()
