@@ -36,6 +36,7 @@ struct viewer {
 	/* The loop's thread. */
 	struct spice_client *client;
 	bool shown; /* a picture was there: a later loss offers to reconnect */
+	bool over; /* taken down: a start that was posted before comes too late */
 	int exit_code;
 	int signal_fd;
 	struct loop_fd *signals;
@@ -215,6 +216,8 @@ static void start(void *opaque)
 	char text[600];
 	int err;
 
+	if (viewer->over)
+		return;
 	detach_input(viewer);
 	spice_client_destroy(viewer->client);
 	viewer->client = NULL;
@@ -251,6 +254,7 @@ static void take_down(void *opaque)
 {
 	struct viewer *viewer = opaque;
 
+	viewer->over = true;
 	tty_close(viewer);
 	if (viewer->window)
 		window_detach(viewer->window);

@@ -46,7 +46,7 @@ static void ignore(void *opaque)
 {
 }
 
-static const struct system_control_ops control_ops = { ignore, ignore };
+static const struct system_control_ops control_ops = { .reset = ignore, .power_off = ignore };
 
 static int64_t now(void *opaque)
 {
