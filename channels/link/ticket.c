@@ -137,7 +137,11 @@ struct ticket_keys {
 	struct ticket_key *last; /* given out most recently */
 	struct key_job *job;
 	struct ticket_wait *waits;
+	struct loop_timer *refill;
 };
+
+/* A viewer's channels connect one after the other; making keys meanwhile would only slow them. */
+enum { REFILL_DELAY_MS = 250 };
 
 static void job_work(void *opaque)
 {
@@ -199,6 +203,11 @@ static void keys_fill(struct ticket_keys *keys)
 	}
 }
 
+static void on_refill(void *opaque)
+{
+	keys_fill(opaque);
+}
+
 int ticket_keys_create(
 	struct ticket_keys **out, struct loop *loop, struct pool *pool, uint32_t stock)
 {
@@ -209,6 +218,11 @@ int ticket_keys_create(
 	keys->loop = loop;
 	keys->pool = pool;
 	keys->wanted = stock;
+	keys->refill = loop_timer_add(loop, on_refill, keys);
+	if (!keys->refill) {
+		free(keys);
+		return -ENOMEM;
+	}
 	keys_fill(keys);
 	*out = keys;
 	return 0;
@@ -220,6 +234,7 @@ void ticket_keys_destroy(struct ticket_keys *keys)
 		return;
 	if (keys->job)
 		keys->job->keys = NULL;
+	loop_timer_remove(keys->refill);
 	ticket_key_unref(keys->last);
 	while (keys->fresh) {
 		struct ticket_key *key = keys->fresh;
@@ -241,7 +256,10 @@ struct ticket_key *ticket_keys_take(struct ticket_keys *keys)
 		ticket_key_unref(keys->last);
 		keys->last = key;
 	}
-	keys_fill(keys);
+	if (!keys->last)
+		keys_fill(keys);
+	else if (keys->wanted)
+		loop_timer_arm(keys->refill, (uint64_t)REFILL_DELAY_MS * 1000000);
 	return keys->last ? ticket_key_ref(keys->last) : NULL;
 }
 
