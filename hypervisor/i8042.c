@@ -56,7 +56,7 @@ enum {
 	OUTPUT_A20 = 0x02,
 	OUTPUT_KEYBOARD_FULL = 0x10,
 	OUTPUT_MOUSE_FULL = 0x20,
-	OUTPUT_CLOCKS = 0xc0,
+	OUTPUT_ONES = 0xcc, /* clock and data lines, and what nobody uses */
 
 	RAM_SIZE = 32,
 	ANSWERS_MAX = 8,
@@ -314,7 +314,7 @@ static uint8_t output_port(const struct i8042 *dev)
 {
 	bool full = dev->status & STATUS_OUTPUT_FULL, mouse = dev->status & STATUS_MOUSE;
 
-	return (uint8_t)(OUTPUT_NOT_RESET | OUTPUT_CLOCKS |
+	return (uint8_t)(OUTPUT_NOT_RESET | OUTPUT_ONES |
 		(system_control_a20(dev->control) ? OUTPUT_A20 : 0) |
 		(full && !mouse ? OUTPUT_KEYBOARD_FULL : 0) |
 		(full && mouse ? OUTPUT_MOUSE_FULL : 0));

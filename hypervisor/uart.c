@@ -41,6 +41,7 @@ enum {
 
 	FCR_ENABLE = 0x01,
 	FCR_CLEAR_RECEIVE = 0x02,
+	FCR_CLEAR_TRANSMIT = 0x04,
 	FCR_KEPT = 0xc9,
 
 	LCR_DLAB = 0x80,
@@ -144,15 +145,14 @@ static void fifo_put(struct uart *uart, uint8_t byte)
 	uart->fifo_count++;
 }
 
+/* An empty FIFO gives the byte that it gave last, as the chip does. */
 static uint8_t fifo_get(struct uart *uart)
 {
-	uint8_t byte = uart->fifo[uart->fifo_start];
-
 	if (uart->fifo_count == 0)
-		return 0;
-	uart->fifo_start = (uart->fifo_start + 1) % FIFO_SIZE;
+		return uart->fifo[(uart->fifo_start + FIFO_SIZE - 1) % FIFO_SIZE];
 	uart->fifo_count--;
-	return byte;
+	uart->fifo_start = (uart->fifo_start + 1) % FIFO_SIZE;
+	return uart->fifo[(uart->fifo_start + FIFO_SIZE - 1) % FIFO_SIZE];
 }
 
 static uint8_t read_locked(struct uart *uart, enum uart_register reg)
@@ -213,10 +213,13 @@ static uint64_t uart_read(struct bus_region *region, uint64_t offset, unsigned s
 
 static void write_fcr(struct uart *uart, uint8_t value)
 {
-	if (!(value & FCR_ENABLE))
-		value = 0;
-	if (((value ^ uart->fcr) & FCR_ENABLE) || (value & FCR_CLEAR_RECEIVE))
+	/* Switching the FIFOs on or off empties them. */
+	if ((value ^ uart->fcr) & FCR_ENABLE)
+		value |= FCR_CLEAR_RECEIVE | FCR_CLEAR_TRANSMIT;
+	if (value & FCR_CLEAR_RECEIVE)
 		uart->fifo_count = 0;
+	if (value & FCR_CLEAR_TRANSMIT)
+		uart->transmit_pending = true; /* it became empty */
 	uart->fcr = value & FCR_KEPT;
 }
 

@@ -227,7 +227,7 @@ static void test_reset_and_a20(void **state)
 	assert_true(system_control_a20(pc->control));
 	out8(pc, 0x64, 0xdd);
 	out8(pc, 0x64, 0xd0);
-	EXPECT_KEYS(f, 0xc1);
+	EXPECT_KEYS(f, 0xcd);
 	out8(pc, 0x64, 0xff);
 	legacy_turn(pc);
 	assert_int_equal(pc->resets, 0);
