@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct viewer {
 	const char *title; /* NULL: the VM's name */
 	bool full_screen;
 	struct loop *loop;
+	sem_t running; /* posted once the loop is */
 	struct display *display;
 	struct window *window;
 	/* Guards what the window shows while it is being opened. */
@@ -272,6 +274,26 @@ static void *run_loop(void *opaque)
 	return NULL;
 }
 
+static void on_running(void *opaque)
+{
+	sem_post(opaque);
+}
+
+/* Runs the loop on a thread of its own, and returns once it does: until then the loop takes the
+ * thread that made it for its own. */
+static int start_loop(struct viewer *viewer, pthread_t *thread)
+{
+	int err;
+
+	sem_init(&viewer->running, 0, 0);
+	err = loop_post(viewer->loop, on_running, &viewer->running);
+	if (err == 0)
+		err = -pthread_create(thread, NULL, run_loop, viewer);
+	while (err == 0 && sem_wait(&viewer->running) < 0)
+		continue;
+	return err;
+}
+
 /* ---- the main thread ---- */
 
 static void on_request(void *opaque, enum window_request request)
@@ -345,7 +367,7 @@ static int view(struct viewer *viewer)
 	int err = prepare(viewer);
 
 	if (err == 0)
-		err = -pthread_create(&thread, NULL, run_loop, viewer);
+		err = start_loop(viewer, &thread);
 	if (err) {
 		cmd_error("cannot begin: %s", strerror(-err));
 		viewer->exit_code = 1;

@@ -14,6 +14,7 @@
 #include <X11/Xlib.h>
 #include <X11/Xutil.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <errno.h>
@@ -29,6 +30,7 @@ struct fixture {
 	pid_t xvfb;
 	char display_name[32];
 	struct loop *loop;
+	sem_t running;
 	struct display *display;
 	struct window *window;
 	pthread_t loop_thread, test_thread;
@@ -355,6 +357,13 @@ static void *run_loop(void *opaque)
 	return NULL;
 }
 
+/* Until the loop runs it takes the thread that made it for its own. */
+static void on_running(void *opaque)
+{
+	struct fixture *f = opaque;
+	sem_post(&f->running);
+}
+
 static void attach(void *opaque)
 {
 	struct fixture *f = opaque;
@@ -392,7 +401,10 @@ static void play(void (*script)(struct fixture *))
 	f->x = XOpenDisplay(f->display_name);
 	assert_non_null(f->x);
 	assert_int_equal(window_create(&f->window, &config, &error), 0);
+	sem_init(&f->running, 0, 0);
+	loop_post(f->loop, on_running, f);
 	pthread_create(&f->loop_thread, NULL, run_loop, f);
+	sem_wait(&f->running);
 	loop_call(f->loop, attach, f);
 	pthread_create(&f->test_thread, NULL, run_script, f);
 	window_run(f->window);
