@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* QUIC's decoder. Reads beyond the stream's end as zeros, and says so at the end. */
+/*
+ * QUIC's decoder. The stream's words are turned round first, into memory with zeros behind them, so
+ * that any eight bytes are the next bits; short codes are looked up; a pixel's channels are predicted
+ * together, as bytes of a word.
+ */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,43 +14,44 @@
 #include "core/util.h"
 #include "core/wire.h"
 
+enum {
+	FAST_BITS = 9, /* codes up to this length are looked up */
+	PIXEL_BITS_MAX = 4 * QUIC_MAX_CODE_BITS + 24, /* with a run's code, rounded up */
+};
+
 struct bit_reader {
 	uint64_t bits; /* the next bits, first one highest */
-	uint32_t count;
+	uint32_t count; /* of them that are sure to be there */
 	const uint8_t *at;
-	const uint8_t *end;
-	uint32_t beyond; /* words made up behind the end */
 };
 
 struct group {
 	struct quic_channel *channels;
 	struct quic_pace pace;
+	uint32_t *residuals; /* of the row at hand, a channel a byte; [-1] is the first context */
 };
 
 struct decoder {
 	struct quic_family family;
+	/* By code and the next bits: length << 8 | value, 0 when it is longer. */
+	uint16_t fast[QUIC_MAX_CODES][1u << FAST_BITS];
 	struct quic_channel channels[4];
 	struct group groups[2];
 	struct bit_reader reader;
 	bool broken;
-	uint8_t *memory;
+	uint32_t *residuals;
+	uint8_t *stream;
 };
 
-/* At least 32 bits are there afterwards. */
+/* At least 56 bits are there afterwards. */
 static inline void refill(struct bit_reader *r)
 {
-	uint32_t word = 0;
+	uint64_t next;
 
-	if (r->count >= 32)
-		return;
-	if (r->at < r->end) {
-		memcpy(&word, r->at, 4);
-		r->at += 4;
-	} else {
-		r->beyond++;
-	}
-	r->bits |= (uint64_t)word << (32 - r->count);
-	r->count += 32;
+	memcpy(&next, r->at, 8);
+	r->bits |= be64toh(next) >> r->count;
+	r->at += (63 - r->count) >> 3;
+	r->count |= 56;
 }
 
 static inline void eat(struct bit_reader *r, uint32_t length)
@@ -54,47 +60,76 @@ static inline void eat(struct bit_reader *r, uint32_t length)
 	r->count -= length;
 }
 
-static inline uint8_t decode_value(struct decoder *d, uint32_t code, uint32_t mask)
+static uint32_t decode_long_value(struct bit_reader *r, const struct quic_family *f, uint32_t code)
 {
-	const struct quic_family *f = &d->family;
-	uint32_t bits, zeros, length;
+	uint32_t bits = (uint32_t)(r->bits >> 32), zeros, length;
 
-	refill(&d->reader);
-	bits = (uint32_t)(d->reader.bits >> 32);
 	if (bits > f->escape_below[code]) {
 		zeros = (uint32_t)__builtin_clz(bits);
 		length = zeros + 1 + code;
-		eat(&d->reader, length);
-		return (uint8_t)(zeros << code | (bits >> (32 - length) & ((1u << code) - 1)));
+		return length << 8 | (zeros << code | (bits >> (32 - length) & ((1u << code) - 1)));
 	}
 	length = f->escape_bits[code];
-	eat(&d->reader, length);
-	return (uint8_t)((f->escape[code] + (bits >> (32 - length) & f->escape_suffix_mask[code])) &
-		mask);
+	return length << 8 |
+		((f->escape[code] + (bits >> (32 - length) & f->escape_suffix_mask[code])) &
+			((1u << f->bits) - 1));
+}
+
+/* The caller has seen to it that there are QUIC_MAX_CODE_BITS bits. */
+static inline uint32_t decode_value(struct bit_reader *r, const struct decoder *d,
+	const struct quic_channel *channel, uint32_t context)
+{
+	uint32_t code = channel->best[context];
+	uint32_t found = d->fast[code][r->bits >> (64 - FAST_BITS)];
+
+	if (__builtin_expect(!found, 0)) {
+		struct bit_reader copy = *r; /* which lets *r stay in registers */
+
+		found = decode_long_value(&copy, &d->family, code);
+	}
+	eat(r, found >> 8);
+	return found & 0xff;
+}
+
+static void fast_init(struct decoder *d)
+{
+	const struct quic_family *f = &d->family;
+
+	for (uint32_t code = 0; code < f->bits; code++) {
+		for (uint32_t v = 0; v < 1u << f->bits; v++) {
+			uint32_t length = f->codeword[code][v] >> 26, first, count;
+
+			if (length > FAST_BITS)
+				continue;
+			count = 1u << (FAST_BITS - length);
+			first = (f->codeword[code][v] & ((1u << 26) - 1)) * count;
+			for (uint32_t i = 0; i < count; i++)
+				d->fast[code][first + i] = (uint16_t)(length << 8 | v);
+		}
+	}
 }
 
 /* The length of a run, or more than `left` when the stream is broken. */
-static uint32_t decode_run(struct decoder *d, struct quic_pace *pace, uint32_t left)
+static uint32_t decode_run(struct bit_reader *r, struct quic_pace *pace, uint32_t left)
 {
 	uint32_t length = 0, bits;
 
 	for (;;) {
-		refill(&d->reader);
-		if (!(d->reader.bits >> 63))
+		refill(r);
+		if (!(r->bits >> 63))
 			break;
-		eat(&d->reader, 1);
+		eat(r, 1);
 		length += 1u << quic_run_bits[pace->run_state];
 		if (pace->run_state < QUIC_RUN_STATES - 1)
 			pace->run_state++;
 		if (length > left)
 			return length;
 	}
-	eat(&d->reader, 1);
+	eat(r, 1);
 	bits = quic_run_bits[pace->run_state];
-	refill(&d->reader);
 	if (bits) {
-		length += (uint32_t)(d->reader.bits >> (64 - bits));
-		eat(&d->reader, bits);
+		length += (uint32_t)(r->bits >> (64 - bits));
+		eat(r, bits);
 	}
 	if (pace->run_state > 0)
 		pace->run_state--;
@@ -150,109 +185,158 @@ struct row {
 	uint32_t width;
 };
 
-/* Decodes pixel i; `left` is the pixel before it, and the result becomes it. */
-static inline uint32_t decode_pixel(struct decoder *d, struct group *g, enum layout layout,
-	const struct row *row, uint32_t i, uint32_t left)
+/* The mean of each byte, rounded down. */
+static inline uint32_t mean_bytes(uint32_t a, uint32_t b)
 {
-	uint32_t bits = layout == LAYOUT_555 ? 5 : 8;
-	uint32_t mask = (1u << bits) - 1;
-	uint32_t above = row->above ? load(layout, row->above, i) : 0;
-	uint32_t word = 0;
+	return (a & b) + (((a ^ b) & 0xfefefe) >> 1);
+}
 
-	for (uint32_t c = 0; c < layout_count(layout); c++) {
-		struct quic_channel *channel = &g->channels[c];
-		uint32_t shift = 8 * (2 - c), guess;
-		uint8_t value =
-			decode_value(d, channel->best[channel->residuals[(ptrdiff_t)i - 1]], mask);
+/* The sum of each byte, modulo 256. */
+static inline uint32_t add_bytes(uint32_t a, uint32_t b)
+{
+	return ((a & 0x7f7f7f) + (b & 0x7f7f7f)) ^ ((a ^ b) & 0x808080);
+}
 
-		channel->residuals[i] = value;
-		if (i == 0)
-			guess = above >> shift & 0xff;
-		else if (row->above)
-			guess = ((left >> shift & 0xff) + (above >> shift & 0xff)) >> 1;
-		else
-			guess = left >> shift & 0xff;
-		word |= ((quic_unfold(value) + guess) & mask) << shift;
-	}
+/* quic_unfold() of each byte. */
+static inline uint32_t unfold_bytes(uint32_t v)
+{
+	return (v >> 1 & 0x7f7f7f) ^ (v & 0x010101) * 0xff;
+}
+
+/* Reads the residuals of a pixel; `context` are those of the pixel before. */
+static inline uint32_t decode_residuals(struct bit_reader *r, const struct decoder *d,
+	const struct group *g, enum layout layout, uint32_t context)
+{
+	const struct quic_channel *channels = g->channels;
+	uint32_t values;
+
+	refill(r);
+	values = decode_value(r, d, &channels[0], context >> 16) << 16;
+	if (layout_count(layout) == 1)
+		return values;
+	values |= decode_value(r, d, &channels[1], context >> 8 & 0xff) << 8;
+	if (r->count < QUIC_MAX_CODE_BITS)
+		refill(r);
+	return values | decode_value(r, d, &channels[2], context & 0xff);
+}
+
+/* Decodes pixel i, for which `guess` is predicted. */
+static inline uint32_t decode_pixel(struct bit_reader *r, const struct decoder *d,
+	const struct group *g, enum layout layout, const struct row *row, uint32_t i,
+	uint32_t *context, uint32_t guess)
+{
+	uint32_t mask = layout == LAYOUT_555 ? 0x1f1f1f
+		: layout == LAYOUT_BGRX      ? 0xffffff
+					     : 0xff0000;
+	uint32_t values = decode_residuals(r, d, g, layout, *context);
+	uint32_t word = add_bytes(unfold_bytes(values), guess) & mask;
+
+	g->residuals[i] = *context = values;
 	store(layout, row->at, i, word);
 	return word;
 }
 
-static void learn(struct decoder *d, struct group *g, uint32_t count, uint32_t i)
+static void learn(const struct decoder *d, struct group *g, uint32_t count, uint32_t i)
 {
+	const uint32_t *residuals = g->residuals + i;
+
 	for (uint32_t c = 0; c < count; c++) {
-		uint8_t *residuals = g->channels[c].residuals + i;
+		uint32_t shift = 8 * (2 - c);
 
-		quic_channel_learn(
-			&g->channels[c], &d->family, g->pace.trigger, residuals[-1], residuals[0]);
+		quic_channel_learn(&g->channels[c], &d->family, g->pace.trigger,
+			(uint8_t)(residuals[-1] >> shift), (uint8_t)(residuals[0] >> shift));
 	}
 }
 
-/* Whether a run begins at pixel i. The pixels before are kept as words: `left`, `left2`. */
-static inline bool run_begins(enum layout layout, const struct row *row, uint32_t i,
-	uint32_t run_at, uint32_t left, uint32_t left2)
+/* Pixel 0 of a row. */
+static void decode_first(
+	struct decoder *d, struct group *g, enum layout layout, const struct row *row)
 {
-	return row->above && i > 2 && i != run_at && left == left2 &&
-		load(layout, row->above, i - 1) == load(layout, row->above, i);
-}
-
-static inline void decode_segment(struct decoder *d, struct group *g, enum layout layout,
-	const struct row *row, uint32_t i, uint32_t end)
-{
+	uint32_t above = row->above ? load(layout, row->above, 0) : 0, context = g->residuals[-1];
 	struct quic_pace *pace = &g->pace;
-	uint32_t count = layout_count(layout), run_at = 0, stop, left, left2;
 
-	if (i == 0) {
-		left = decode_pixel(d, g, layout, row, 0, 0);
-		if (pace->wait) {
-			pace->wait--;
-		} else {
-			pace->wait = quic_pace_next_wait(pace);
-			learn(d, g, count, 0);
-		}
-		i++;
-	} else {
-		left = load(layout, row->at, i - 1);
+	decode_pixel(&d->reader, d, g, layout, row, 0, &context, above);
+	if (pace->wait) {
+		pace->wait--;
+		return;
 	}
-	left2 = i > 1 ? load(layout, row->at, i - 2) : ~left;
-	stop = i + pace->wait;
-	while (i < end) {
-		uint32_t length;
+	pace->wait = quic_pace_next_wait(pace);
+	learn(d, g, layout_count(layout), 0);
+}
 
-		if (!run_begins(layout, row, i, run_at, left, left2)) {
+/* Pixels i to end, i > 0. The two pixels before are kept as words, and the one above. */
+static inline void decode_segment(struct decoder *d, struct group *g, enum layout layout,
+	bool first, const struct row *at, uint32_t i, uint32_t end)
+{
+	const struct row row = *at;
+	struct bit_reader r = d->reader;
+	struct quic_pace *pace = &g->pace;
+	uint32_t run_at = 0, stop = i + pace->wait, context = g->residuals[i - 1];
+	uint32_t left = load(layout, row.at, i - 1), above = 0, above_left = 0;
+	uint32_t left2 = i > 1 ? load(layout, row.at, i - 2) : ~left;
+
+	if (!first)
+		above_left = load(layout, row.above, i - 1);
+	while (i < end) {
+		uint32_t length, word;
+
+		if (!first)
+			above = load(layout, row.above, i);
+		if (first || left != left2 || above != above_left || i == run_at || i <= 2) {
+			word = decode_pixel(&r, d, g, layout, &row, i, &context,
+				first ? left : mean_bytes(left, above));
 			left2 = left;
-			left = decode_pixel(d, g, layout, row, i, left);
+			left = word;
+			above_left = above;
 			if (i++ == stop) {
-				learn(d, g, count, stop);
+				learn(d, g, layout_count(layout), stop);
 				stop = i + quic_pace_next_wait(pace);
 			}
 			continue;
 		}
 		run_at = i;
 		pace->wait = stop - i;
-		length = decode_run(d, pace, end - i);
+		d->reader = r;
+		length = decode_run(&d->reader, pace, end - i);
+		r = d->reader;
 		if (length > end - i) {
 			d->broken = true;
 			return;
 		}
 		for (; length > 0; length--)
-			store(layout, row->at, i++, left);
+			store(layout, row.at, i++, left);
 		if (i == end)
 			return;
+		context = g->residuals[i - 1];
+		above_left = load(layout, row.above, i - 1);
 		left2 = left;
 		stop = i + pace->wait;
 	}
 	pace->wait = stop - end;
+	d->reader = r;
+}
+
+static inline void decode_layout(struct decoder *d, struct group *g, enum layout layout,
+	const struct row *row, uint32_t from, uint32_t to)
+{
+	if (from == 0) {
+		decode_first(d, g, layout, row);
+		from = 1;
+	}
+	if (row->above)
+		decode_segment(d, g, layout, false, row, from, to);
+	else
+		decode_segment(d, g, layout, true, row, from, to);
 }
 
 static void decode_span(struct decoder *d, struct group *g, enum layout layout,
 	const struct row *row, uint32_t from, uint32_t to)
 {
 	switch (layout) {
-	case LAYOUT_BYTE: decode_segment(d, g, LAYOUT_BYTE, row, from, to); break;
-	case LAYOUT_ALPHA: decode_segment(d, g, LAYOUT_ALPHA, row, from, to); break;
-	case LAYOUT_555: decode_segment(d, g, LAYOUT_555, row, from, to); break;
-	case LAYOUT_BGRX: decode_segment(d, g, LAYOUT_BGRX, row, from, to); break;
+	case LAYOUT_BYTE: decode_layout(d, g, LAYOUT_BYTE, row, from, to); break;
+	case LAYOUT_ALPHA: decode_layout(d, g, LAYOUT_ALPHA, row, from, to); break;
+	case LAYOUT_555: decode_layout(d, g, LAYOUT_555, row, from, to); break;
+	case LAYOUT_BGRX: decode_layout(d, g, LAYOUT_BGRX, row, from, to); break;
 	}
 }
 
@@ -262,8 +346,7 @@ static void decode_row(
 	struct quic_pace *pace = &g->pace;
 	uint32_t at = 0;
 
-	for (uint32_t c = 0; c < layout_count(layout); c++)
-		g->channels[c].residuals[-1] = row->above ? g->channels[c].residuals[0] : 0;
+	g->residuals[-1] = row->above ? g->residuals[0] : 0;
 	while (!d->broken && pace->wait_index < QUIC_WAIT_INDEX_MAX &&
 		pace->wait_left <= row->width - at) {
 		if (pace->wait_left)
@@ -301,23 +384,46 @@ int quic_decode_header(const uint8_t *data, size_t size, struct quic_header *hea
 	return 0;
 }
 
-static int decoder_init(struct decoder *d, const struct quic_header *header)
+/* The stream as bytes whose bits come in order. Behind it are as many zeros as a row may take, so that
+ * it is enough to look at each row's end whether the stream was long enough. */
+static uint8_t *turn_round(const uint8_t *data, size_t size, uint32_t width)
 {
-	size_t row = ALIGN_UP((size_t)header->width + 64, (size_t)64);
+	size_t zeros = (size_t)width * PIXEL_BITS_MAX / 8 + 64;
+	uint8_t *stream = malloc(size + zeros);
+
+	if (!stream)
+		return NULL;
+	for (size_t i = 0; i < size; i += 4) {
+		uint32_t word;
+
+		memcpy(&word, data + i, 4);
+		word = htobe32(le32toh(word));
+		memcpy(stream + i, &word, 4);
+	}
+	memset(stream + size, 0, zeros);
+	return stream;
+}
+
+static int decoder_init(
+	struct decoder *d, const struct quic_header *header, const uint8_t *data, size_t size)
+{
+	size_t row = (size_t)header->width + 1;
 	uint32_t channels, bits;
 
 	memset(d, 0, sizeof(*d));
 	quic_type_layout(header->type, &channels, &bits);
 	quic_family_init(&d->family, bits);
-	d->memory = calloc(channels, row);
-	if (!d->memory)
+	fast_init(d);
+	d->residuals = calloc(2 * row, sizeof(*d->residuals));
+	d->stream = turn_round(data, size, header->width);
+	if (!d->residuals || !d->stream)
 		return -ENOMEM;
-	for (uint32_t c = 0; c < channels; c++) {
-		d->channels[c].residuals = d->memory + 32 + c * row;
+	d->reader.at = d->stream;
+	for (uint32_t c = 0; c < channels; c++)
 		quic_channel_reset(&d->channels[c], &d->family);
-	}
 	for (uint32_t n = 0; n < 2; n++) {
 		d->groups[n].channels = &d->channels[n * 3];
+		d->groups[n].residuals = d->residuals + n * row + 1;
 		quic_pace_reset(&d->groups[n].pace);
 	}
 	return 0;
@@ -339,11 +445,10 @@ int quic_decode(const uint8_t *data, size_t size, uint8_t *pixels, ptrdiff_t str
 	d = malloc(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	err = decoder_init(d, &header);
+	size = (size - QUIC_HEADER_BYTES) & ~(size_t)3;
+	err = decoder_init(d, &header, data + QUIC_HEADER_BYTES, size);
 	if (err)
 		goto out;
-	d->reader.at = data + QUIC_HEADER_BYTES;
-	d->reader.end = data + (size & ~(size_t)3);
 	for (uint32_t y = 0; y < header.height && !d->broken; y++) {
 		struct row row = { .at = pixels + stride * (ptrdiff_t)y, .width = header.width };
 
@@ -351,12 +456,13 @@ int quic_decode(const uint8_t *data, size_t size, uint8_t *pixels, ptrdiff_t str
 		decode_row(d, &d->groups[0], layout_of(header.type), &row);
 		if (header.type == QUIC_RGBA && !d->broken)
 			decode_row(d, &d->groups[1], LAYOUT_ALPHA, &row);
-		/* The last refill may look one word ahead of the closing one. */
-		d->broken |= d->reader.beyond > 2;
+		/* All bits used were there. */
+		d->broken |= (size_t)(d->reader.at - d->stream) - d->reader.count / 8 > size;
 	}
 	err = d->broken ? -EPROTO : 0;
-	free(d->memory);
 out:
+	free(d->stream);
+	free(d->residuals);
 	free(d);
 	return err;
 }
