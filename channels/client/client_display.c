@@ -176,7 +176,7 @@ static void display_up(struct client_channel *channel)
 	/* On this machine packing costs more than it spares. */
 	struct msg_preferred_compression preferred = {
 		.compression = dial_is_local(channel->client->dial) ? SPICE_IMAGE_COMPRESSION_OFF
-								    : SPICE_IMAGE_COMPRESSION_LZ4
+								    : SPICE_IMAGE_COMPRESSION_AUTO_LZ
 	};
 
 	display->marked = false;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pictures from the wire: bitmaps, LZ4, and the caches. */
+/* Pictures from the wire: bitmaps, LZ4, QUIC, LZ, and the caches. */
 #include "channels/client/client_image.h"
 
 #include <errno.h>
@@ -8,7 +8,9 @@
 
 #include <spice/enums.h>
 
+#include "codecs/lz.h"
 #include "codecs/lz4.h"
+#include "codecs/quic.h"
 #include "core/util.h"
 
 /* ---- pixmaps ---- */
@@ -216,6 +218,90 @@ static int make_lz4(struct image **out, const struct proto_image *wire)
 	return err;
 }
 
+/* An image for a stream whose header says its own size, which must be the wire's. */
+static int create_for_stream(struct image **out, const struct proto_image *wire,
+	enum image_format format, uint32_t width, uint32_t height)
+{
+	int err;
+
+	if (format == IMAGE_FORMATS || width != wire->width || height != wire->height)
+		return -EPROTO;
+	err = image_create(out, format, width, height);
+	return err == -EINVAL ? -EPROTO : err;
+}
+
+static int make_quic(struct image **out, const struct proto_image *wire)
+{
+	static const enum image_format formats[] = {
+		[QUIC_GRAY] = IMAGE_A8,
+		[QUIC_RGB16] = IMAGE_XRGB1555,
+		[QUIC_RGB24] = IMAGE_XRGB8888,
+		[QUIC_RGB32] = IMAGE_XRGB8888,
+		[QUIC_RGBA] = IMAGE_ARGB8888,
+	};
+	struct quic_header header;
+	struct image *image;
+	int err = quic_decode_header(wire->packed.data, wire->packed.size, &header);
+
+	if (err == 0)
+		err = create_for_stream(
+			&image, wire, formats[header.type], header.width, header.height);
+	if (err < 0)
+		return err;
+	err = quic_decode(
+		wire->packed.data, wire->packed.size, image->data, (ptrdiff_t)image->stride);
+	if (err < 0)
+		image_unref(image);
+	else
+		*out = image;
+	return err;
+}
+
+static enum image_format format_of_lz(enum lz_type type)
+{
+	switch (type) {
+	case LZ_PLT1_LE: return IMAGE_1BIT_LE;
+	case LZ_PLT1_BE: return IMAGE_1BIT_BE;
+	case LZ_PLT4_LE: return IMAGE_4BIT_LE;
+	case LZ_PLT4_BE: return IMAGE_4BIT_BE;
+	case LZ_PLT8: return IMAGE_8BIT;
+	case LZ_RGB16: return IMAGE_XRGB1555;
+	case LZ_RGB24:
+	case LZ_RGB32: return IMAGE_XRGB8888;
+	case LZ_RGBA: return IMAGE_ARGB8888;
+	case LZ_A8: return IMAGE_A8;
+	case LZ_XXXA: break; /* only beside a JPEG */
+	}
+	return IMAGE_FORMATS;
+}
+
+/* `palette` is what an image of type LZ_PLT brings; NULL for LZ_RGB, which has no indices. */
+static int make_lz(struct image **out, const struct proto_image *wire,
+	const struct wire_bytes *data, const struct proto_palette *palette,
+	struct palette_cache *palettes)
+{
+	struct lz_header header;
+	struct image *image;
+	int err = lz_decode_header(data->data, data->size, &header);
+
+	if (err == 0)
+		err = create_for_stream(
+			&image, wire, format_of_lz(header.type), header.width, header.height);
+	if (err < 0)
+		return err;
+	if (!image_format_palette(image->format) != !palette)
+		err = -EPROTO;
+	if (err == 0 && palette)
+		err = palette_read(image, palette, palettes);
+	if (err == 0)
+		err = lz_decode(data->data, data->size, image->data, (ptrdiff_t)image->stride);
+	if (err < 0)
+		image_unref(image);
+	else
+		*out = image;
+	return err;
+}
+
 int client_image_make(struct image **out, const struct proto_image *wire, struct image_cache *cache,
 	struct palette_cache *palettes)
 {
@@ -230,6 +316,14 @@ int client_image_make(struct image **out, const struct proto_image *wire, struct
 		return image ? 0 : -ENOENT;
 	case SPICE_IMAGE_TYPE_BITMAP: err = make_bitmap(&image, wire, palettes); break;
 	case SPICE_IMAGE_TYPE_LZ4: err = make_lz4(&image, wire); break;
+	case SPICE_IMAGE_TYPE_QUIC: err = make_quic(&image, wire); break;
+	case SPICE_IMAGE_TYPE_LZ_RGB:
+		err = make_lz(&image, wire, &wire->packed, NULL, palettes);
+		break;
+	case SPICE_IMAGE_TYPE_LZ_PLT:
+		err = make_lz(
+			&image, wire, &wire->lz_palette.data, &wire->lz_palette.palette, palettes);
+		break;
 	default: return -ENOTSUP;
 	}
 	if (err < 0)

@@ -13,7 +13,9 @@
 #include <cmocka.h>
 
 #include "client_stage.h"
+#include "codecs/lz.h"
 #include "codecs/lz4.h"
+#include "codecs/quic.h"
 #include "core/util.h"
 
 #define DISPLAY SPICE_CHANNEL_DISPLAY
@@ -337,6 +339,101 @@ static void test_lz4(void **state)
 	buf_finish(&packed);
 }
 
+/* A stream with a header of its own: shown; refused when cut short, or of another size than said. */
+static void expect_stream(struct stage *stage, uint8_t type, struct buf *stream, int wrong)
+{
+	struct proto_image image = { .present = true, .type = type, .width = 16, .height = 16 };
+	struct msg_draw_copy copy;
+
+	image.packed = (struct wire_bytes){ buf_bytes(stream), stream->size };
+	copy = copy_of(4, 4, &image);
+	send_copy(stage, &copy);
+	for (uint32_t i = 0; i < 256; i += 7)
+		assert_int_equal(stage_pixel(stage, 0, 4 + i % 16, 4 + i / 16), i * 0x010203);
+	assert_alive(stage);
+	if (wrong)
+		copy.source.width = 15;
+	else
+		copy.source.packed.size -= 12;
+	send_copy(stage, &copy);
+	assert_ended(stage);
+	buf_finish(stream);
+}
+
+static void fill_pixels(uint32_t pixels[256])
+{
+	for (uint32_t i = 0; i < 256; i++)
+		pixels[i] = i * 0x010203;
+}
+
+static void test_quic(void **state)
+{
+	uint32_t pixels[256];
+	struct buf stream = { 0 };
+
+	fill_pixels(pixels);
+	assert_int_equal(quic_encode(&stream, QUIC_RGB32, 16, 16, (uint8_t *)pixels, 64), 0);
+	expect_stream(*state, SPICE_IMAGE_TYPE_QUIC, &stream, 0);
+}
+
+static void test_quic_of_another_size(void **state)
+{
+	uint32_t pixels[256];
+	struct buf stream = { 0 };
+
+	fill_pixels(pixels);
+	assert_int_equal(quic_encode(&stream, QUIC_RGB32, 16, 16, (uint8_t *)pixels, 64), 0);
+	expect_stream(*state, SPICE_IMAGE_TYPE_QUIC, &stream, 1);
+}
+
+static void test_lz(void **state)
+{
+	uint32_t pixels[256];
+	struct buf stream = { 0 };
+
+	fill_pixels(pixels);
+	/* Bottom-up on the wire: the rows are given from the last one on. */
+	assert_int_equal(lz_encode(&stream, LZ_RGB32, 16, 16, false,
+				 (uint8_t *)pixels + 15 * (ptrdiff_t)64, -64),
+		0);
+	expect_stream(*state, SPICE_IMAGE_TYPE_LZ_RGB, &stream, 0);
+}
+
+static void test_lz_palette(void **state)
+{
+	static const uint8_t indices[8] = { 0x01, 0x10, 0, 0, 0x11, 0x01, 0, 0 };
+	uint32_t palette[16] = { RED, GREEN };
+	struct stage *stage = *state;
+	struct proto_image image = {
+		.present = true, .type = SPICE_IMAGE_TYPE_LZ_PLT, .width = 4, .height = 2
+	};
+	struct buf stream = { 0 };
+	struct msg_draw_copy copy;
+
+	assert_int_equal(lz_encode(&stream, LZ_PLT4_BE, 4, 2, true, indices, 4), 0);
+	image.lz_palette.top_down = true;
+	image.lz_palette.palette =
+		(struct proto_palette){ .count = 16, .ents = (const uint8_t *)palette };
+	image.lz_palette.data = (struct wire_bytes){ buf_bytes(&stream), stream.size };
+	copy = copy_of(0, 0, &image);
+	send_copy(stage, &copy);
+	assert_int_equal(stage_pixel(stage, 0, 0, 0), RED);
+	assert_int_equal(stage_pixel(stage, 0, 1, 0), GREEN);
+	assert_int_equal(stage_pixel(stage, 0, 2, 0), GREEN);
+	assert_int_equal(stage_pixel(stage, 0, 2, 1), RED);
+	assert_int_equal(stage_pixel(stage, 0, 3, 1), GREEN);
+	assert_alive(stage);
+	/* Indices where colours are due. */
+	image = (struct proto_image){
+		.present = true, .type = SPICE_IMAGE_TYPE_LZ_RGB, .width = 4, .height = 2
+	};
+	image.packed = (struct wire_bytes){ buf_bytes(&stream), stream.size };
+	copy = copy_of(0, 0, &image);
+	send_copy(stage, &copy);
+	assert_ended(stage);
+	buf_finish(&stream);
+}
+
 /* What comes in a later issue is left out; the session goes on. */
 static void test_unsupported(void **state)
 {
@@ -344,7 +441,7 @@ static void test_unsupported(void **state)
 	struct stage *stage = *state;
 	struct msg_draw_fill fill = fill_of(0, 0, 4, 4, RED);
 	struct proto_image image = {
-		.present = true, .type = SPICE_IMAGE_TYPE_QUIC, .width = 4, .height = 4
+		.present = true, .type = SPICE_IMAGE_TYPE_JPEG, .width = 4, .height = 4
 	};
 	struct msg_draw_copy copy;
 
@@ -576,6 +673,10 @@ int main(void)
 		STAGED(test_pixmap_cache),
 		STAGED(test_cache_overflow),
 		STAGED(test_lz4),
+		STAGED(test_quic),
+		STAGED(test_quic_of_another_size),
+		STAGED(test_lz),
+		STAGED(test_lz_palette),
 		STAGED(test_unsupported),
 		STAGED(test_surface_too_large),
 		STAGED(test_surface_memory),
