@@ -3,7 +3,10 @@
 `spicebox connect` equal QEMU's own screendump in every pixel: SeaBIOS's text, mode 13h, and 32-bit
 VBE; keys and the pointer arrive; failures are one plain line; a lost connection is offered anew."""
 import os
+import pty
 import re
+import select
+import signal
 import subprocess
 import time
 
@@ -215,7 +218,46 @@ def check_failures():
 	lib.check(code == 1 and errors.count("\n") == 1, "connect without a display: " + errors.strip())
 
 
-def check_password(folder):
+class Terminal:
+	"""The viewer on a terminal of its own."""
+
+	def __init__(self, argv, env):
+		self.pid, self.fd = pty.fork()
+		if self.pid == 0:
+			os.execve(argv[0], argv, env)
+		self.text = b""
+
+	def wait_text(self, text):
+		end = time.monotonic() + 20
+		while text.encode() not in self.text:
+			ready = select.select([self.fd], [], [], max(0, end - time.monotonic()))[0]
+			if not ready:
+				raise TimeoutError("the terminal shows %r, not %r" % (self.text, text))
+			self.text += os.read(self.fd, 4096)
+
+	def type(self, text):
+		os.write(self.fd, text.encode())
+
+	def end(self):
+		os.kill(self.pid, signal.SIGTERM)
+		code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+		os.close(self.fd)
+		return code
+
+
+def check_terminal(qemu, x):
+	terminal = Terminal([lib.SPICEBOX, "connect", "127.0.0.1:%d" % qemu.port], x.env)
+	terminal.wait_text("Password for 127.0.0.1:%d: " % qemu.port)
+	terminal.type("wrong one\n")
+	terminal.wait_text("the password is wrong. Password for")
+	terminal.type("right one\n")
+	window = x.window("^testvm - spicebox$")
+	x.wait_picture(window, qemu.screendump())
+	lib.check(b"right one" not in terminal.text, "the password asked for is not echoed")
+	lib.check(terminal.end() == 0, "and the viewer ends in order")
+
+
+def check_password(folder, x):
 	image = boot_image(folder, "text", TEXT_SECTOR)
 	secret = os.path.join(folder, "secret")
 	with open(secret, "w") as f:
@@ -238,6 +280,7 @@ def check_password(folder):
 	lib.check(code == 0, "a name is resolved, its addresses tried " + errors.strip())
 	code, errors, picture = screenshot("spice://%s?password=right%%20one" % server)
 	lib.check(code == 0, "so does one in the address " + errors.strip())
+	check_terminal(qemu, x)
 	qemu.stop()
 
 
@@ -248,7 +291,7 @@ def main():
 		x = lib.XServer(1280, 1024)
 		check_modes(folder, x)
 		check_reconnect(*check_hands(folder, x), x)
-		check_password(folder)
+		check_password(folder, x)
 		check_failures()
 
 
