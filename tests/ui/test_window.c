@@ -13,6 +13,7 @@
 
 #include <X11/Xlib.h>
 #include <X11/Xutil.h>
+#include <X11/extensions/Xfixes.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -45,8 +46,8 @@ struct fixture {
 	void (*script)(struct fixture *);
 };
 
-__attribute__((format(printf, 2, 3)))
-static void heard(struct input_sink *sink, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void heard(
+	struct input_sink *sink, const char *fmt, ...)
 {
 	struct fixture *f = container_of(sink, struct fixture, input);
 	va_list args;
@@ -90,8 +91,8 @@ static const struct input_sink_ops input_ops = {
 /* ---- helpers of the scripts ---- */
 
 /* Scripts run on a thread of their own, from which cmocka's jumps must not be made. */
-__attribute__((format(printf, 2, 3)))
-static void fail_script(struct fixture *f, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void fail_script(
+	struct fixture *f, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
@@ -112,8 +113,8 @@ static void pause_ms(int ms)
 	usleep((useconds_t)ms * 1000);
 }
 
-__attribute__((format(printf, 2, 3)))
-static void run_command(struct fixture *f, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void run_command(
+	struct fixture *f, const char *fmt, ...)
 {
 	char line[512], full[640];
 	va_list args;
@@ -636,6 +637,46 @@ static void script_pointer(struct fixture *f)
 	surface_unref(guest);
 }
 
+/* What X shows as the pointer: waits until its pixels are `size` wide and all of this colour. */
+static void expect_pointer(struct fixture *f, int size, uint32_t argb)
+{
+	for (int waited = 0; waited < PATIENCE_MS; waited += 20) {
+		XFixesCursorImage *image = XFixesGetCursorImage(f->x);
+		bool same = image && (size == 0 || (image->width == size && image->height == size));
+		for (int i = 0; same && i < image->width * image->height; i++)
+			same = (uint32_t)image->pixels[i] == argb;
+		if (image)
+			XFree(image);
+		if (same)
+			return;
+		pause_ms(20);
+	}
+	fail_script(f, "the pointer is not %d pixels of %08x", size, argb);
+}
+
+/* Where the guest takes positions, its cursor is the window's, as large as the picture makes it. */
+static void script_cursor(struct fixture *f)
+{
+	struct call call = { .f = f, .cursor = { make_shape(f), { 0, 0 }, true } };
+	struct surface *guest = show_guest(f, 320, 200);
+	wait_size(f, 320, 200);
+	loop_call(f->loop, set_absolute, f);
+	run_command(f, "xdotool mousemove %d %d", SCREEN_WIDTH / 2, SCREEN_HEIGHT / 2);
+	loop_call(f->loop, do_cursor, &call);
+	expect_pointer(f, 8, 0xffff0000);
+	call.cursor.visible = false;
+	loop_call(f->loop, do_cursor, &call);
+	expect_pointer(f, 0, 0);
+	call.cursor.visible = true;
+	loop_call(f->loop, do_cursor, &call);
+	expect_pointer(f, 8, 0xffff0000);
+	XResizeWindow(f->x, f->id, 640, 400);
+	XSync(f->x, False);
+	expect_pointer(f, 16, 0xffff0000);
+	cursor_shape_unref(call.cursor.shape);
+	surface_unref(guest);
+}
+
 /* ---- notices ---- */
 
 static void script_notice(struct fixture *f)
@@ -676,6 +717,10 @@ static void test_pointer(void **state)
 {
 	play(script_pointer);
 }
+static void test_cursor(void **state)
+{
+	play(script_cursor);
+}
 static void test_notice(void **state)
 {
 	play(script_notice);
@@ -703,6 +748,7 @@ int main(void)
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_pointer),
+		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_notice),
 	};
 	XInitThreads();
