@@ -60,6 +60,12 @@ enum {
 
 	RAM_SIZE = 32,
 	ANSWERS_MAX = 8,
+
+	/* Linux takes the controller for broken when more bytes than a keyboard of 16 can hold come
+	 * while it empties the buffer: what was typed before it looked. So a backlog comes in bursts
+	 * with a pause between, as a wire has. */
+	BURST_MAX = 15,
+	PAUSE_NS = 1000000,
 };
 
 struct answer {
@@ -75,6 +81,8 @@ struct i8042 {
 	void (*leds)(void *opaque, uint32_t leds);
 	void *leds_opaque;
 	struct kick *leds_kick;
+	struct kick *pause_kick;
+	struct loop_timer *pause_timer; /* the loop thread's */
 
 	pthread_mutex_t lock;
 	struct ps2_keyboard keyboard;
@@ -88,6 +96,8 @@ struct i8042 {
 	unsigned answer_start;
 	unsigned answer_count;
 	bool release; /* translation saw the prefix of a release */
+	unsigned burst; /* bytes of the keyboard since it had none */
+	bool pausing;
 	bool keyboard_irq;
 	bool mouse_irq;
 };
@@ -238,19 +248,26 @@ static uint8_t translate(uint8_t code)
 
 static bool next_keyboard_byte(struct i8042 *dev, uint8_t *byte)
 {
-	while (ps2_keyboard_read(&dev->keyboard, byte)) {
-		if (!(dev->ram[0] & MODE_TRANSLATE))
-			return true;
-		if (*byte == 0xf0) {
+	if (dev->burst == BURST_MAX && !dev->pausing) {
+		dev->pausing = true;
+		kick_post(dev->pause_kick);
+	}
+	while (!dev->pausing && ps2_keyboard_read(&dev->keyboard, byte)) {
+		bool translated = dev->ram[0] & MODE_TRANSLATE;
+
+		if (translated && *byte == 0xf0) {
 			dev->release = true;
 			continue;
 		}
-		*byte = translate(*byte);
-		if (dev->release)
-			*byte |= 0x80;
-		dev->release = false;
+		if (translated) {
+			*byte = (uint8_t)(translate(*byte) | (dev->release ? 0x80 : 0));
+			dev->release = false;
+		}
+		dev->burst++;
 		return true;
 	}
+	if (!dev->pausing)
+		dev->burst = 0;
 	return false;
 }
 
@@ -501,6 +518,24 @@ void i8042_button(struct i8042 *dev, enum input_button button, bool down)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+static void begin_pause(void *opaque)
+{
+	struct i8042 *dev = opaque;
+
+	loop_timer_arm(dev->pause_timer, PAUSE_NS);
+}
+
+static void end_pause(void *opaque)
+{
+	struct i8042 *dev = opaque;
+
+	pthread_mutex_lock(&dev->lock);
+	dev->pausing = false;
+	dev->burst = 0;
+	update(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static void tell_leds(void *opaque)
 {
 	struct i8042 *dev = opaque;
@@ -528,6 +563,8 @@ static void power_on(struct i8042 *dev)
 	dev->pending = 0;
 	dev->answer_count = 0;
 	dev->release = false;
+	dev->pausing = false;
+	dev->burst = 0;
 	ps2_keyboard_init(&dev->keyboard);
 	ps2_mouse_init(&dev->mouse);
 	update(dev);
@@ -552,6 +589,12 @@ int i8042_create(struct i8042 **out, struct pci_host *host, struct system_contro
 	power_on(dev);
 	rc = kick_create(&dev->leds_kick, host->loop, tell_leds, dev);
 	if (rc == 0)
+		rc = kick_create(&dev->pause_kick, host->loop, begin_pause, dev);
+	if (rc == 0) {
+		dev->pause_timer = loop_timer_add(host->loop, end_pause, dev);
+		rc = dev->pause_timer ? 0 : -ENOMEM;
+	}
+	if (rc == 0)
 		rc = bus_add(host->ports, &dev->data, DATA_PORT);
 	if (rc == 0)
 		rc = bus_add(host->ports, &dev->command, COMMAND_PORT);
@@ -572,6 +615,9 @@ void i8042_destroy(struct i8042 *dev)
 	if (dev->command.mapped)
 		bus_remove(dev->host->ports, &dev->command);
 	kick_destroy(dev->leds_kick);
+	kick_destroy(dev->pause_kick);
+	if (dev->pause_timer)
+		loop_timer_remove(dev->pause_timer);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
 }

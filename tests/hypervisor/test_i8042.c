@@ -280,6 +280,21 @@ static void test_keyboard_commands(void **state)
 	EXPECT_KEYS(f, 0x1d, 0x45, 0xe1, 0x9d, 0xc5, 0xee, 0x1e, 0x9e);
 }
 
+/* Reads a backlog of the keyboard. Linux gives up when it gets 17 bytes without a pause. */
+static size_t drain_bursts(struct fixture *f, uint8_t *out, size_t max)
+{
+	size_t n = 0, burst;
+
+	do {
+		burst = drain(f, false, out + n, max - n);
+		assert_in_range(burst, 0, 16);
+		n += burst;
+		for (unsigned i = 0; i < 4 && !(in8(&f->pc, 0x64) & 1); i++)
+			assert_int_equal(loop_run_once(f->pc.host.loop, 2), 0);
+	} while (in8(&f->pc, 0x64) & 1);
+	return n;
+}
+
 /* A guest that does not read for long gets whole keys, and no key stays down. */
 static void test_full_queue(void **state)
 {
@@ -295,7 +310,7 @@ static void test_full_queue(void **state)
 			press(f, code);
 	i8042_key(f->dev, 0x2a, false);
 	i8042_key(f->dev, 0x39, true); /* still held at the end, and dropped */
-	n = drain(f, false, got, sizeof(got));
+	n = drain_bursts(f, got, sizeof(got));
 	assert_true(n < sizeof(got));
 	for (size_t i = 0; i < n; i++) {
 		presses += got[i] < 0x80;
