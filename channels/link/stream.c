@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* What the kernel may hold unsent: beyond it we decide anew what a slow viewer needs to see. */
+enum { UNSENT_MAX = 256 << 10 };
 enum { KEEPALIVE_IDLE_S = 30, KEEPALIVE_INTERVAL_S = 15, KEEPALIVE_PROBES = 10 };
 /* A viewer that is stopped (not gone) still answers on TCP's level; one that is gone does not. */
 enum { UNACKED_MAX_MS = 5 * 60 * 1000 };
@@ -28,6 +30,7 @@ void stream_init(struct stream *stream, int fd)
 		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 	option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
 	option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);

@@ -226,8 +226,8 @@ int display_encode_draw(struct buf *body, uint16_t *type, const struct draw *dra
 	case DRAW_COPY_BITS:
 		*type = SPICE_MSG_DISPLAY_COPY_BITS;
 		return encode_copy_bits(body, draw);
+	default: return -EINVAL; /* display_queue lets no other through */
 	}
-	return -EINVAL;
 }
 
 int display_encode_pixels(struct buf *body, uint16_t *type, uint32_t surface_id, int32_t x,

@@ -193,8 +193,9 @@ static bool is_exact(const struct draw *draw)
 		return rect_width(&draw->copy.area) == rect_width(&draw->box) &&
 			rect_height(&draw->copy.area) == rect_height(&draw->box);
 	case DRAW_COPY_BITS: return true;
+	/* The other kinds are sent as the pixels that they make. */
+	default: return false;
 	}
-	return false;
 }
 
 static bool dirty_at(const struct display_queue *queue, uint32_t id, const struct rect *area)

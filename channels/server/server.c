@@ -384,6 +384,9 @@ uint32_t server_mm_time(void)
 
 static int copy_config(struct spice_server *server, const struct spice_server_config *config)
 {
+	/* Nobody could ever give a longer one. */
+	if (config->password && strlen(config->password) > SPICE_MAX_PASSWORD_LENGTH)
+		return -EINVAL;
 	server->config = *config;
 	if (!server->config.max_viewers)
 		server->config.max_viewers = VIEWERS_MAX;

@@ -24,7 +24,7 @@ struct spice_server_config {
 	void *opaque;
 };
 
-/* Returns 0 or -errno. Loop thread, like all below. */
+/* Returns 0 or -errno (-EINVAL: a password beyond 60 bytes). Loop thread, like all below. */
 int spice_server_create(struct spice_server **out, const struct spice_server_config *config);
 void spice_server_destroy(struct spice_server *server); /* closes every link; NULL is ignored */
 
