@@ -36,6 +36,9 @@ static const char *const link_names[LINK_COUNT] = { "LNKA", "LNKB", "LNKC", "LNK
 
 static void add_windows(struct aml *aml, const struct acpi_config *config)
 {
+	/* SeaBIOS places BARs from the top down to the end of RAM, at these steps. */
+	uint32_t low = config->ram_below_4g <= 0xc0000000 ? 0xc0000000 : 0xe0000000;
+
 	aml_name(aml, "_CRS");
 	aml_resources(aml);
 	aml_res_bus_numbers(aml, 0, 0xff);
@@ -43,7 +46,7 @@ static void add_windows(struct aml *aml, const struct acpi_config *config)
 	aml_res_io_window(aml, 0, 0xcf7);
 	aml_res_io_window(aml, 0xd00, 0xffff);
 	aml_res_memory_window(aml, 0xa0000, 0xbffff, true);
-	aml_res_memory_window(aml, 0xe0000000, 0xfebfffff, false);
+	aml_res_memory_window(aml, low, 0xfebfffff, false);
 	if (config->pci_window64)
 		aml_res_memory_window64(aml, config->pci_window64,
 			config->pci_window64 + config->pci_window64_size - 1, true);

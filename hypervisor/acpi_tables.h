@@ -14,7 +14,7 @@
 
 struct acpi_config {
 	uint32_t cpus; /* local APIC ids are 0 to cpus - 1 */
-	uint64_t ram_below_4g; /* bytes; PCI's 32-bit window is fixed, above it */
+	uint64_t ram_below_4g; /* bytes, at most 0xe0000000; PCI's 32-bit window is above it */
 	uint64_t ram_above_4g;
 	uint64_t pci_window64; /* start of the 64-bit window, 0: none */
 	uint64_t pci_window64_size;

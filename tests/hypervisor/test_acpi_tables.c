@@ -228,7 +228,7 @@ static void test_acpica(void **state)
 	must_say(folder, "facp.dsl", "Legacy Devices Supported (V2) : 1");
 	must_say(folder, "apic.dsl", "Interrupt : 00000002");
 	must_say(folder, "dsdt.dsl", "EisaId (\"PNP0A03\")");
-	must_say(folder, "dsdt.dsl", "0xE0000000,         // Range Minimum");
+	must_say(folder, "dsdt.dsl", "0xC0000000,         // Range Minimum");
 	must_say(folder, "dsdt.dsl", "0x0000001000000000, // Range Minimum");
 	must_say(folder, "dsdt.dsl", "Name (\\_S5, Package (0x04)");
 	must_say(folder, "dsdt.dsl", "Processor (C002, 0x02, 0x00000000, 0x00)");
