@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -81,7 +82,10 @@ static int resolve_name(struct resolve *resolve, int flags)
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICSERV | flags };
 
-	return getaddrinfo(resolve->host, resolve->port, &hints, &resolve->result);
+	/* The name of this machine needs no file or server to tell it (RFC 6761, section 6.3); without
+	 * a name getaddrinfo() gives the loopback addresses. */
+	return getaddrinfo(strcasecmp(resolve->host, "localhost") ? resolve->host : NULL,
+		resolve->port, &hints, &resolve->result);
 }
 
 static void *resolve_thread(void *opaque)
