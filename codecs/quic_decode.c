@@ -60,9 +60,11 @@ static inline void eat(struct bit_reader *r, uint32_t length)
 	r->count -= length;
 }
 
-static uint32_t decode_long_value(struct bit_reader *r, const struct quic_family *f, uint32_t code)
+/* Length << 8 | value. Not inline, so that the short codes have the registers. */
+static __attribute__((noinline, cold)) uint32_t decode_long_value(
+	uint64_t next, const struct quic_family *f, uint32_t code)
 {
-	uint32_t bits = (uint32_t)(r->bits >> 32), zeros, length;
+	uint32_t bits = (uint32_t)(next >> 32), zeros, length;
 
 	if (bits > f->escape_below[code]) {
 		zeros = (uint32_t)__builtin_clz(bits);
@@ -82,11 +84,8 @@ static inline uint32_t decode_value(struct bit_reader *r, const struct decoder *
 	uint32_t code = channel->best[context];
 	uint32_t found = d->fast[code][r->bits >> (64 - FAST_BITS)];
 
-	if (__builtin_expect(!found, 0)) {
-		struct bit_reader copy = *r; /* which lets *r stay in registers */
-
-		found = decode_long_value(&copy, &d->family, code);
-	}
+	if (__builtin_expect(!found, 0))
+		found = decode_long_value(r->bits, &d->family, code);
 	eat(r, found >> 8);
 	return found & 0xff;
 }
@@ -265,8 +264,8 @@ static void decode_first(
 }
 
 /* Pixels i to end, i > 0. The two pixels before are kept as words, and the one above. */
-static inline void decode_segment(struct decoder *d, struct group *g, enum layout layout,
-	bool first, const struct row *at, uint32_t i, uint32_t end)
+static inline __attribute__((always_inline)) void decode_segment(struct decoder *d, struct group *g,
+	enum layout layout, bool first, const struct row *at, uint32_t i, uint32_t end)
 {
 	const struct row row = *at;
 	struct bit_reader r = d->reader;
@@ -316,8 +315,8 @@ static inline void decode_segment(struct decoder *d, struct group *g, enum layou
 	d->reader = r;
 }
 
-static inline void decode_layout(struct decoder *d, struct group *g, enum layout layout,
-	const struct row *row, uint32_t from, uint32_t to)
+static inline __attribute__((always_inline)) void decode_layout(struct decoder *d, struct group *g,
+	enum layout layout, const struct row *row, uint32_t from, uint32_t to)
 {
 	if (from == 0) {
 		decode_first(d, g, layout, row);

@@ -329,20 +329,33 @@ static void set_best(struct quic_channel *channel, const struct quic_family *fam
 	memset(channel->best + first, (int)code, end - first);
 }
 
+/* Adds up what the value costs in each code. The best code, the highest of equals. */
+static inline uint32_t add_lengths(uint32_t *counters, const uint8_t *lengths, uint32_t bits)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (uint32_t code = 0; code < bits; code++) {
+		uint32_t key;
+
+		counters[code] += lengths[code];
+		key = counters[code] << 3 | (7 - code);
+		least = MIN(least, key);
+	}
+	return 7 - (least & 7);
+}
+
 void quic_channel_learn(struct quic_channel *channel, const struct quic_family *family,
 	uint32_t trigger, uint8_t context, uint8_t value)
 {
-	uint32_t bucket = bucket_of(family, context);
+	uint32_t bucket = bucket_of(family, context), best;
 	uint32_t *counters = channel->counters[bucket];
-	uint32_t best = family->bits - 1;
 
-	for (uint32_t code = 0; code < family->bits; code++)
-		counters[code] += family->length[value][code];
-	for (uint32_t code = family->bits - 1; code-- > 0;)
-		if (counters[code] < counters[best])
-			best = code;
+	if (family->bits == 8)
+		best = add_lengths(counters, family->length[value], 8);
+	else
+		best = add_lengths(counters, family->length[value], family->bits);
 	if (counters[best] > trigger)
-		for (uint32_t code = 0; code < family->bits; code++)
+		for (uint32_t code = 0; code < QUIC_MAX_CODES; code++)
 			counters[code] >>= 1;
 	if (best != channel->bucket_best[bucket])
 		set_best(channel, family, bucket, best);
