@@ -44,24 +44,6 @@ static struct display *of_sink(struct display_sink *sink)
 
 /* ---- pending drawings; all with the lock held ---- */
 
-static size_t image_bytes(const struct image *image)
-{
-	return image ? (size_t)image->stride * image->height : 0;
-}
-
-static size_t draw_bytes(const struct draw *draw)
-{
-	switch (draw->type) {
-	case DRAW_FILL:
-		return image_bytes(draw->fill.brush.pattern.image) +
-			image_bytes(draw->fill.mask.image);
-	case DRAW_COPY:
-		return image_bytes(draw->copy.source.image) + image_bytes(draw->copy.mask.image);
-	case DRAW_COPY_BITS: break;
-	}
-	return 0;
-}
-
 static void pending_drop(struct display *display, struct pending *p)
 {
 	if (p->prev)
@@ -138,7 +120,7 @@ static void keep_or_render(struct display *display, struct draw *draw)
 		return;
 	}
 	*p = (struct pending){
-		.draw = draw_ref(draw), .bytes = draw_bytes(draw), .prev = display->last
+		.draw = draw_ref(draw), .bytes = draw_memory(draw), .prev = display->last
 	};
 	if (display->last)
 		display->last->next = p;

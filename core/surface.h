@@ -93,6 +93,8 @@ uint32_t image_format_palette(enum image_format format);
 
 #define IMAGE_CACHE_ME      1u /* the guest's driver asks that viewers keep it under `id` */
 #define IMAGE_HIGH_PRIORITY 2u
+/* The unused byte of its pixels counts as 0xff where they are copied into a surface with alpha. */
+#define IMAGE_HIGH_BITS_SET 4u
 
 /* A host-owned picture, never changed once it is made. Rows run from the top down. */
 struct image {

@@ -179,17 +179,11 @@ static void count_image(struct qxl *qxl, struct image *image)
 
 static void count_draw(struct qxl *qxl, struct draw *draw)
 {
-	switch (draw->type) {
-	case DRAW_FILL:
-		count_image(qxl, draw->fill.brush.pattern.image);
-		count_image(qxl, draw->fill.mask.image);
-		break;
-	case DRAW_COPY:
-		count_image(qxl, draw->copy.source.image);
-		count_image(qxl, draw->copy.mask.image);
-		break;
-	default: break;
-	}
+	struct image *images[DRAW_IMAGES_MAX];
+	uint32_t count = draw_images(draw, images);
+
+	for (uint32_t i = 0; i < count; i++)
+		count_image(qxl, images[i]);
 }
 
 /* Whether to leave the commands where they are until pictures went. */

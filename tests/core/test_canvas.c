@@ -108,9 +108,18 @@ static uint32_t image_argb(const struct image *image, uint32_t x, uint32_t y)
 	return image_word(image, x, y) | (alpha ? 0 : 0xff000000u);
 }
 
-static bool source_at(struct world *world, const struct draw_source *source, int32_t x, int32_t y,
-	bool repeat, uint32_t *argb)
+/* 32-bit words are copied as they are; others are converted by their colours. */
+static uint32_t surface_word(enum surface_format from, uint32_t word, enum surface_format to)
 {
+	if (surface_format_bits(from) == 32 && surface_format_bits(to) == 32)
+		return word;
+	return surface_word_from_argb(to, surface_word_to_argb(from, word));
+}
+
+static bool source_at(struct world *world, const struct draw_source *source, int32_t x, int32_t y,
+	bool repeat, uint32_t *out)
+{
+	enum surface_format format = world->target->format;
 	int32_t w = source->image ? (int32_t)source->image->width : W;
 	int32_t h = source->image ? (int32_t)source->image->height : H;
 
@@ -120,12 +129,21 @@ static bool source_at(struct world *world, const struct draw_source *source, int
 	}
 	if (x < 0 || y < 0 || x >= w || y >= h)
 		return false;
-	if (source->image)
-		*argb = image_argb(source->image, (uint32_t)x, (uint32_t)y);
-	else if (source->surface_id == 0)
-		*argb = surface_word_to_argb(world->target->format, world->before[y][x]);
+	if (!source->image)
+		*out = source->surface_id == 0
+			? world->before[y][x]
+			: surface_word(world->other->format, world->other_words[y][x], format);
+	else if (surface_format_bits(format) != 32)
+		*out = surface_word_from_argb(
+			format, image_argb(source->image, (uint32_t)x, (uint32_t)y));
+	else if (source->image->format == IMAGE_ARGB8888 || source->image->format == IMAGE_XRGB8888)
+		*out = image_word(source->image, (uint32_t)x, (uint32_t)y);
 	else
-		*argb = surface_word_to_argb(world->other->format, world->other_words[y][x]);
+		*out = image_argb(source->image, (uint32_t)x, (uint32_t)y) &
+			(source->image->format == IMAGE_A8 ||
+						source->image->format == IMAGE_XRGB1555
+					? UINT32_MAX
+					: 0xffffff);
 	return true;
 }
 
@@ -139,9 +157,9 @@ static uint32_t model_rop(const struct rop *rop, uint32_t s, uint32_t d)
 	case ROP_OR: v = s | d; break;
 	case ROP_AND: v = s & d; break;
 	case ROP_XOR: v = s ^ d; break;
-	case ROP_BLACKNESS: v = 0; break;
-	case ROP_WHITENESS: v = ~0u; break;
-	case ROP_INVERS: v = ~d; break;
+	case ROP_BLACKNESS: return 0;
+	case ROP_WHITENESS: return ~0u;
+	case ROP_INVERS: return rop->invert_dest ? d : ~d;
 	default: v = s;
 	}
 	return rop->invert_result ? ~v : v;
@@ -166,11 +184,10 @@ static bool model_mask(const struct draw_mask *mask, const struct rect *box, int
 /* What the pixel becomes; unscaled drawings only. */
 static uint32_t model(struct world *world, const struct draw *d, int32_t x, int32_t y)
 {
-	uint32_t was = world->before[y][x], argb = 0;
+	uint32_t was = world->before[y][x], word = 0;
 	struct rect pixel = rect_make(x, y, 1, 1);
 	struct draw_source self = { .surface_id = 0 };
 	int32_t dx = x - d->box.left, dy = y - d->box.top;
-	enum surface_format format = world->target->format;
 
 	if (!rect_contains(&d->box, &pixel) ||
 		(d->clipped && !region_contains_rect(&d->clip, &pixel)))
@@ -182,19 +199,20 @@ static uint32_t model(struct world *world, const struct draw *d, int32_t x, int3
 		if (d->fill.brush.type == BRUSH_SOLID)
 			return model_rop(&d->fill.rop, d->fill.brush.color, was);
 		source_at(world, &d->fill.brush.pattern, x - d->fill.brush.pattern_origin.x,
-			y - d->fill.brush.pattern_origin.y, true, &argb);
-		return model_rop(&d->fill.rop, surface_word_from_argb(format, argb), was);
+			y - d->fill.brush.pattern_origin.y, true, &word);
+		return model_rop(&d->fill.rop, word, was);
 	case DRAW_COPY:
 		if (!model_mask(&d->copy.mask, &d->box, x, y) ||
 			!source_at(world, &d->copy.source, d->copy.area.left + dx,
-				d->copy.area.top + dy, false, &argb))
+				d->copy.area.top + dy, false, &word))
 			return was;
-		return model_rop(&d->copy.rop, surface_word_from_argb(format, argb), was);
+		return model_rop(&d->copy.rop, word, was);
 	case DRAW_COPY_BITS:
 		if (!source_at(world, &self, d->copy_bits.from.x + dx, d->copy_bits.from.y + dy,
-			    false, &argb))
+			    false, &word))
 			return was;
-		return surface_word_from_argb(format, argb);
+		return word;
+	default: break;
 	}
 	return was;
 }
