@@ -28,8 +28,9 @@ struct lz4_image {
 
 /* Takes an image's two head bytes. -EPROTO when they are not there. */
 int lz4_image_parse(struct lz4_image *image, const uint8_t *data, size_t size);
-/* Decodes exactly `size` bytes of rows without gaps, in the order in which they were sent. -EPROTO for
- * blocks that are malformed or give another size; `out` may be partly written then. Any thread. */
+/* Decodes exactly `size` bytes of rows without gaps, in the order in which they were sent.
+ * -EPROTO for blocks that are malformed or give another size; `out` may be partly written then.
+ * Any thread. */
 int lz4_image_decode(const struct lz4_image *image, uint8_t *out, size_t size);
 
 #endif

@@ -59,7 +59,6 @@ void link_destroy(struct link *link)
 	if (!link)
 		return;
 	link->destroyed = true;
-	link->no_callbacks = true;
 	link->state = LINK_CLOSED;
 	if (link->depth == 0)
 		link_free(link);
@@ -76,14 +75,8 @@ static void link_finish(struct link *link)
 	link->source = NULL;
 	loop_timer_disarm(link->timer);
 	stream_finish(&link->stream);
-	if (link->destroyed)
-		return;
-	if (link->no_callbacks) { /* link_close() */
-		link->destroyed = true;
-		return;
-	}
-	link->no_callbacks = true;
-	link->handler->ops->closed(link->handler, link->error, link->spice_error);
+	if (!link->destroyed)
+		link->handler->ops->closed(link->handler, link->error, link->spice_error);
 }
 
 void link_fail(struct link *link, int error)
@@ -97,33 +90,15 @@ void link_fail(struct link *link, int error)
 	loop_idle_schedule(link->idle);
 }
 
-static void linger(struct link *link)
-{
-	link->state = LINK_CLOSING;
-	loop_timer_arm(link->timer, (uint64_t)LINGER_MS * 1000000);
-	loop_idle_schedule(link->idle);
-	link_watch(link);
-}
-
 void link_fail_after_flush(struct link *link, int error)
 {
 	if (link->state == LINK_CLOSING || link->state == LINK_CLOSED)
 		return;
 	link->error = error;
-	linger(link);
-}
-
-void link_close(struct link *link)
-{
-	if (link->destroyed)
-		return;
-	link->no_callbacks = true;
-	if (link->state == LINK_CLOSED || link->failed) {
-		link_destroy(link);
-		return;
-	}
-	if (link->state != LINK_CLOSING)
-		linger(link);
+	link->state = LINK_CLOSING;
+	loop_timer_arm(link->timer, (uint64_t)LINGER_MS * 1000000);
+	loop_idle_schedule(link->idle);
+	link_watch(link);
 }
 
 static void on_timer(void *opaque)

@@ -28,19 +28,20 @@ struct link_request {
 	uint32_t common_caps;
 };
 
-/* The last of a link's callbacks is `closed`. Each may call link_close() and link_destroy(). */
+/* The last of a link's callbacks is `closed`. Each may call link_destroy(). */
 struct link_handler_ops {
 	/* The handshake is done: messages may be sent. May be NULL. */
 	void (*up)(struct link_handler *handler);
-	/* One message; acks, pings, and lists are dealt with by the link itself. `body` is valid during
-	 * the call. A negative return closes the link: -EPROTO for what is malformed. */
+	/* One message; acks, pings, and lists are dealt with by the link itself. `body` is valid
+	 * during the call. A negative return closes the link: -EPROTO for what is malformed. */
 	int (*message)(
 		struct link_handler *handler, uint16_t type, const uint8_t *body, size_t size);
 	/* link_congested() was true when something was sent, and is so no more. May be NULL. */
 	void (*drained)(struct link_handler *handler);
-	/* The link is down (never called by link_close() or link_destroy()). error: -errno, 0 when
-	 * the peer closed in order, -EACCES for a wrong ticket; spice_error: what the server answered
-	 * (SPICE_LINK_ERR_*, a client's handshake only). The handler destroys the link, now or later. */
+	/* The link is down (never called by link_destroy()). error: -errno, 0
+	 * when the peer closed in order, -EACCES for a wrong ticket; spice_error: what the
+	 * server answered (SPICE_LINK_ERR_*, a client's handshake only). The handler destroys
+	 * the link, now or later. */
 	void (*closed)(struct link_handler *handler, int error, uint32_t spice_error);
 };
 
@@ -67,8 +68,8 @@ struct link_accept_config {
 	void *opaque;
 	/* The capabilities word that we offer for a channel type. */
 	uint32_t (*channel_caps)(void *opaque, uint8_t channel_type);
-	/* The ticket was right. Answers SPICE_LINK_ERR_OK to let the link in, after link_set_handler()
-	 * with the channel that takes it; else the error the client is told. */
+	/* The ticket was right. Answers SPICE_LINK_ERR_OK to let the link in, after
+	 * link_set_handler() with the channel that takes it; else the error the client is told. */
 	uint32_t (*admit)(void *opaque, struct link *link, const struct link_request *request);
 };
 
@@ -116,9 +117,6 @@ void link_flush(struct link *link);
  * sent. */
 int link_start_acks(struct link *link);
 
-/* Sends what is queued (waiting a while at most) and then ends the link; `closed` is not called. The
- * link destroys itself. For an orderly end: a last message is on its way. */
-void link_close(struct link *link);
 /* Ends the link at once; no callback comes afterwards. NULL is ignored. */
 void link_destroy(struct link *link);
 

@@ -41,7 +41,6 @@ struct link {
 	bool mini_header;
 	bool want_write;
 	bool congested; /* link_congested() answered so, `drained` is due */
-	bool no_callbacks;
 	/* A callback runs: freeing waits until it returns. */
 	uint32_t depth;
 	bool destroyed;

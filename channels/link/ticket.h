@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The ticket of SPICE's handshake: the password, RSA-OAEP encrypted with a key that the server made. */
+/* The ticket of SPICE's handshake: the password, RSA-OAEP encrypted with a key that the server
+ * made. */
 #ifndef CHANNELS_LINK_TICKET_H
 #define CHANNELS_LINK_TICKET_H
 

@@ -6,10 +6,10 @@
  *   bool msg_NAME_parse(struct msg_NAME *msg, const void *body, size_t size);
  *   int msg_NAME_pack(struct buf *body, const struct msg_NAME *msg);
  *
- * A parsed message borrows from `body` (wire_bytes, images, clips). False: malformed, *msg is zeroed.
- * Bytes behind the last known field are ignored, as newer peers may add fields. pack appends to an
- * empty buffer (in-message pointers count from its start); 0 or -ENOMEM, then the buffer is empty.
- * Messages without fields (ack, mark, ...) have no entry here.
+ * A parsed message borrows from `body` (wire_bytes, images, clips). False: malformed, *msg is
+ * zeroed. Bytes behind the last known field are ignored, as newer peers may add fields. pack
+ * appends to an empty buffer (in-message pointers count from its start); 0 or -ENOMEM, then the
+ * buffer is empty. Messages without fields (ack, mark, ...) have no entry here.
  */
 #ifndef CHANNELS_PROTO_MESSAGES_H
 #define CHANNELS_PROTO_MESSAGES_H

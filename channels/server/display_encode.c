@@ -157,8 +157,8 @@ static int encode_fill(struct buf *body, const struct draw *draw, bool lz4)
 	return ret;
 }
 
-/* An unscaled copy needs no more of its source than what is seen. A mask counts from the box's corner,
- * which then has to stay. */
+/* An unscaled copy needs no more of its source than what is seen. A mask counts from the box's
+ * corner, which then has to stay. */
 static void crop(struct msg_draw_copy *msg, const struct draw *draw)
 {
 	struct rect seen = draw->box;

@@ -114,8 +114,8 @@ static void push_destroy(struct display_queue *queue, uint32_t id)
 	queue_push(queue, item);
 }
 
-/* Gives up on sending drawings one by one: what they change becomes dirty, and surfaces are made what
- * they are now. */
+/* Gives up on sending drawings one by one: what they change becomes dirty, and surfaces are made
+ * what they are now. */
 static void collapse(struct display_queue *queue)
 {
 	while (queue->first) {
@@ -310,8 +310,8 @@ void display_queue_surface_create(struct display_queue *queue, uint32_t id)
 	if (queue->views[id].created)
 		push_destroy(queue, id);
 	push_create(queue, id);
-	/* What an off-screen surface holds before it is drawn on, nobody says; as libspice-server we
-	 * leave it out. */
+	/* What an off-screen surface holds before it is drawn on, nobody says; as
+	 * libspice-server we leave it out. */
 	if (id == DISPLAY_PRIMARY)
 		mark_whole(queue, id);
 	bound(queue);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one viewer has yet to be sent: drawings in order, and behind them, for each surface, a region
- * whose pixels it lacks ("dirty"). Bounded: when the viewer is slow, drawings become dirty pixels,
- * which are sent as they are by then.
+ * What one viewer has yet to be sent: drawings in order, and behind them, for each surface, a
+ * region whose pixels it lacks ("dirty"). Bounded: when the viewer is slow, drawings become dirty
+ * pixels, which are sent as they are by then.
  *
  * What makes it right: the drawings are sent first, then dirty pixels, and a drawing is only queued
- * when it reads nothing that is dirty. So a drawing finds at the viewer what it found at the hub, or
- * lands where the pixels are replaced afterwards.
+ * when it reads nothing that is dirty. So a drawing finds at the viewer what it found at the hub,
+ * or lands where the pixels are replaced afterwards.
  */
 #ifndef CHANNELS_SERVER_DISPLAY_QUEUE_H
 #define CHANNELS_SERVER_DISPLAY_QUEUE_H
@@ -59,8 +59,8 @@ struct queue_item *display_queue_pop(struct display_queue *queue);
 void queue_item_free(struct queue_item *item); /* NULL is ignored */
 
 /* Once there are no items: takes a rectangle out of what is dirty, to be sent from the current
- * pixels: at most max_bytes at four a pixel (but a row at the least), or the whole first picture of a
- * surface when it is within first_max_bytes. False when nothing is dirty. */
+ * pixels: at most max_bytes at four a pixel (but a row at the least), or the whole first picture
+ * of a surface when it is within first_max_bytes. False when nothing is dirty. */
 bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, size_t first_max_bytes,
 	uint32_t *id, struct rect *area);
 

@@ -23,8 +23,8 @@ union address {
 	struct sockaddr_un local;
 };
 
-/* Numbers and "localhost" only: a static program has no resolver worth its name, and names to listen
- * on are nothing one needs. Returns the length, or 0. */
+/* Numbers and "localhost" only: a static program has no resolver worth its name, and names to
+ * listen on are nothing one needs. Returns the length, or 0. */
 static socklen_t address_parse(union address *out, const char *text, uint16_t port)
 {
 	memset(out, 0, sizeof(*out));

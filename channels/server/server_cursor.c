@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The cursor channel: the pointer's shape, place and visibility, each viewer with a cache of shapes. */
+/* The cursor channel: the pointer's shape, place and visibility, each viewer with a cache of
+ * shapes. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

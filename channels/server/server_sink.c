@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The server as a sink of the display hub: keeps what all viewers share, tells each one's channels. */
+/* The server as a sink of the display hub: keeps what all viewers share, tells each one's
+ * channels. */
 #include <string.h>
 
 #include "channels/server/server_internal.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Handshake: from connect() of the main channel to the display channel's INIT, on loopback TCP, by our
- * own links against our server and against QEMU's libspice-server, in turns. One line of JSON a case:
- * without a password, and with one.
+ * Handshake: from connect() of the main channel to the display channel's INIT, on loopback TCP, by
+ * our own links against our server and against QEMU's libspice-server, in turns. One line of JSON a
+ * case: without a password, and with one.
  *
  *     bench_handshake [ROUNDS]
  */

@@ -290,7 +290,8 @@ static void test_who_is_let_in(void **state)
 	assert_int_equal(f->viewers, 2);
 	side_connect(f, &f->cursor, SPICE_CHANNEL_MAIN, 0, 0); /* two are the most */
 	assert_int_equal(f->cursor.spice_error, SPICE_LINK_ERR_ERROR);
-	/* Without its main channel the first viewer's inputs end too, the second's session stays. */
+	/* Without its main channel the first viewer's inputs end too, the second's session
+	 * stays. */
 	link_destroy(f->main.link);
 	f->main.link = NULL;
 	settle(f);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Links: the first byte's low bit says whose handshake is tried (server's, client's), the rest is what
- * the peer says, in pieces. */
+/* Links: the first byte's low bit says whose handshake is tried (server's, client's), the rest
+ * is what the peer says, in pieces. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>

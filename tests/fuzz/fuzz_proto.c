@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every message's parser: the first byte chooses the message, the rest is its body. What is taken must
- * come out of the packer so that it is taken again. */
+/* Every message's parser: the first byte chooses the message, the rest is its body. What is
+ * taken must come out of the packer so that it is taken again. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The server's channels behind the handshake: the first byte chooses the channel, the rest is what an
- * admitted viewer says, whole messages or not. */
+/* The server's channels behind the handshake: the first byte chooses the channel, the rest is
+ * what an admitted viewer says, whole messages or not. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
