@@ -118,7 +118,8 @@ static int client_notify(struct link *link, const uint8_t *body, size_t size)
 	for (i = 0; i < notify.text.size && i < sizeof(text) - 1; i++)
 		text[i] = isprint(notify.text.data[i]) ? (char)notify.text.data[i] : '?';
 	text[i] = '\0';
-	log_warn_limited(&link->log_limit, "spice", "the server says: %s", text);
+	if (log_enabled(LOG_INFO) && log_limit_pass(&link->log_limit, "spice"))
+		log_info("spice", "the server says: %s", text);
 	return 0;
 }
 
