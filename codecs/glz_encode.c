@@ -17,7 +17,7 @@
 enum {
 	HASH_BITS = 19,
 	TAG_BITS = 8, /* of an entry; the rest is the place and 1, 0 for none */
-	HASH_UNITS = 3,
+	PAIR_BITS = 14,
 	IMAGES_MAX = 1 << 16,
 	SLACK = 32, /* units that may be read behind the last */
 };
@@ -31,8 +31,10 @@ struct entry {
 	enum class class;
 };
 
+/* The last places of three words (or four bytes) of the same hash; and, smaller, those of two words. */
 struct table {
 	uint32_t entries[1u << HASH_BITS];
+	uint32_t pairs[1u << PAIR_BITS];
 };
 
 struct glz_dictionary {
@@ -290,7 +292,7 @@ static inline uint32_t load32(const uint8_t *p)
 	return v;
 }
 
-/* Hash of the next HASH_UNITS words, or 4 bytes: above the table's index, below it the entry's tag. */
+/* Hash of the next three words, or four bytes: above the table's index, below it the entry's tag. */
 static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p)
 {
 	uint64_t v = unit == LZ_UNIT_BYTE
@@ -298,6 +300,12 @@ static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p)
 		: (load64(p) ^ (uint64_t)load32(p + 8) << 24) * 0x9e3779b97f4a7c15u;
 
 	return (uint32_t)(v >> (64 - HASH_BITS - TAG_BITS));
+}
+
+/* The same of two words. */
+static inline uint32_t pair_hash_at(const uint8_t *p)
+{
+	return (uint32_t)(load64(p) * 0x9e3779b97f4a7c15u >> (64 - PAIR_BITS - TAG_BITS));
 }
 
 /* How many units from a and b on are equal; at most `most`. */
@@ -375,6 +383,22 @@ static inline void extend_back(
 		ref->offset -= n;
 }
 
+/* Looks where this hash was last, and puts the units at hand there instead. */
+static inline struct reference try(struct search *s, enum lz_unit unit, uint32_t *places,
+	uint32_t hash, uint32_t literals_from)
+{
+	uint32_t entry = places[hash >> TAG_BITS], place = entry & (GLZ_WINDOW_MAX - 1);
+	struct reference ref = { 0 };
+
+	places[hash >> TAG_BITS] = hash << (32 - TAG_BITS) | (s->image.start + s->at);
+	if (entry >> (32 - TAG_BITS) != (hash & ((1u << TAG_BITS) - 1)))
+		return ref;
+	ref = look(s, unit, place);
+	if (ref.length)
+		extend_back(s, unit, &ref, place, literals_from);
+	return ref;
+}
+
 /* The length of a run of the unit before; 0 when it is too short to be worth it. */
 static inline uint32_t run_length(const struct search *s, enum lz_unit unit)
 {
@@ -407,18 +431,15 @@ static inline void compress(
 
 		ref.length = run_length(s, unit);
 		if (!ref.length) {
-			uint32_t hash = hash_at(unit, p + (size_t)s->at * size);
-			uint32_t entry = table->entries[hash >> TAG_BITS];
+			const uint8_t *here = p + (size_t)s->at * size;
 
-			table->entries[hash >> TAG_BITS] = hash << (32 - TAG_BITS) |
-				(start + s->at);
-			if (entry >> (32 - TAG_BITS) == (hash & ((1u << TAG_BITS) - 1)))
-				ref = look(s, unit, entry & (GLZ_WINDOW_MAX - 1));
-			if (!ref.length) {
-				s->at++;
-				continue;
-			}
-			extend_back(s, unit, &ref, entry & (GLZ_WINDOW_MAX - 1), literals_from);
+			ref = try(s, unit, table->entries, hash_at(unit, here), literals_from);
+			if (!ref.length && unit != LZ_UNIT_BYTE)
+				ref = try(s, unit, table->pairs, pair_hash_at(here), literals_from);
+		}
+		if (!ref.length) {
+			s->at++;
+			continue;
 		}
 		put_literals(sink, unit, p + (size_t)literals_from * size, s->at - literals_from);
 		put_match(sink, unit, &ref);

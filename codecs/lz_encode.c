@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "codecs/lz_format.h"
 #include "core/surface.h"
@@ -215,6 +216,22 @@ static enum lz_unit unit_of(enum lz_type type, bool alpha)
 	return !alpha && type >= LZ_RGB24 && type <= LZ_RGBA ? LZ_UNIT_RGB : LZ_UNIT_BYTE;
 }
 
+/* Memory for the units. In large pages, if it is much: touching many small ones for the first time
+ * takes longer than compressing a page of text. */
+static uint8_t *units_alloc(size_t size)
+{
+	const size_t large_page = (size_t)2 << 20;
+	uint8_t *units;
+
+	if (size < large_page)
+		return malloc(size);
+	size = ALIGN_UP(size, large_page);
+	units = aligned_alloc(large_page, size);
+	if (units)
+		madvise(units, size, MADV_HUGEPAGE); /* a hint */
+	return units;
+}
+
 /* One stream of the picture: all but alpha, or alpha. */
 static int encode_stream(struct buf *out, enum lz_type type, bool alpha, uint32_t width,
 	uint32_t height, const uint8_t *pixels, ptrdiff_t stride, struct search *search)
@@ -223,7 +240,7 @@ static int encode_stream(struct buf *out, enum lz_type type, bool alpha, uint32_
 	uint32_t row_units = lz_is_palette(type) ? lz_row_bytes(type, width) : width;
 	size_t row_bytes = (size_t)row_units * lz_unit_bytes(unit);
 	size_t count = (size_t)row_units * height;
-	uint8_t *units = malloc(count * lz_unit_bytes(unit) + 8);
+	uint8_t *units = units_alloc(count * lz_unit_bytes(unit) + 8);
 	/* Each literal may come with a control byte of its own; a match is no longer than its literals. */
 	uint8_t *room = buf_reserve(out, count * (lz_literal_bytes(unit) + 1) + 16);
 	struct sink sink = { room };
