@@ -45,6 +45,7 @@ struct fixture {
 
 /* ---- the input sink ---- */
 
+__attribute__((format(printf, 2, 3)))
 static void note(struct input_sink *sink, const char *format, ...)
 {
 	struct fixture *f = container_of(sink, struct fixture, input);
