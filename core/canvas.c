@@ -127,21 +127,30 @@ void canvas_draw_feed(struct canvas *canvas, const struct feed *feed, const stru
 	}
 }
 
-void canvas_draw_feed_rect(struct canvas *canvas, const struct feed *feed, const struct rop *rop,
-	const struct rect *rect)
+uint32_t canvas_draw_feed_rect(struct canvas *canvas, const struct feed *feed,
+	const struct rop *rop, const struct rect *rect)
 {
-	uint32_t count = region_count(&canvas->region);
+	uint32_t count = region_count(&canvas->region), low = 0, high = count, looks = 0;
 
-	for (uint32_t i = 0; i < count; i++) {
+	/* They run downwards in bands: the first one that ends below the rectangle's top. */
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (region_rect(&canvas->region, middle).bottom <= rect->top)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (uint32_t i = low; i < count; i++, looks++) {
 		struct rect r = region_rect(&canvas->region, i);
 
-		/* They run downwards. */
 		if (r.top >= rect->bottom)
 			break;
 		r = rect_intersect(&r, rect);
 		if (!rect_empty(&r))
 			draw_rect(canvas, feed, rop, &r);
 	}
+	return looks;
 }
 
 static const struct rop rop_put = { .op = ROP_PUT };

@@ -63,9 +63,10 @@ bool feed_place(struct feed *feed, struct canvas *canvas, const struct rect *are
 
 /* Words of the region: op on the feed's and the target's. */
 void canvas_draw_feed(struct canvas *canvas, const struct feed *feed, const struct rop *rop);
-/* The same within one rectangle, still clipped to the region. */
-void canvas_draw_feed_rect(struct canvas *canvas, const struct feed *feed, const struct rop *rop,
-	const struct rect *rect);
+/* The same within one rectangle, still clipped to the region; answers how many rectangles of the
+ * region it looked at. */
+uint32_t canvas_draw_feed_rect(struct canvas *canvas, const struct feed *feed,
+	const struct rop *rop, const struct rect *rect);
 /* One pixel, if it lies in the region. */
 bool canvas_mask_allows(const struct canvas *canvas, int32_t x, int32_t y);
 bool rop_is_plain(const struct rop *rop);

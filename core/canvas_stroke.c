@@ -11,6 +11,9 @@
 /* Points of a path once its curves are lines. */
 #define LINE_POINTS_MAX 65536
 #define CURVE_DEPTH_MAX 24
+/* Pixels walked and rectangles of the clip looked at, beyond which a hostile stroke is cut short:
+ * far more than any picture needs. */
+#define WORK_MAX (1 << 27)
 
 struct stroke {
 	struct canvas *canvas;
@@ -19,6 +22,7 @@ struct stroke {
 	struct point *points; /* of the line under way */
 	uint32_t count, room;
 	uint32_t total;
+	int64_t work;
 	/* Where in the dashes the line is. */
 	uint32_t dash;
 	int32_t dash_left; /* pixels */
@@ -75,14 +79,16 @@ static void draw_span(struct stroke *stroke, int32_t x, int32_t y, int32_t width
 {
 	struct rect r = rect_make(x, y, width, height);
 
-	canvas_draw_feed_rect(stroke->canvas, &stroke->feed, &stroke->canvas->draw->stroke.rop, &r);
+	stroke->work += canvas_draw_feed_rect(
+		stroke->canvas, &stroke->feed, &stroke->canvas->draw->stroke.rop, &r);
+	stroke->work += 8 + (int64_t)width * height;
 }
 
 /* Steps [first, last) of the line from `a`. Steps that share the shorter coordinate are one span. */
 static void draw_steps(struct stroke *stroke, const struct point *a, const struct slope *slope,
 	bool steep, int32_t sx, int32_t sy, int64_t first, int64_t last)
 {
-	while (first < last) {
+	while (first < last && stroke->work < WORK_MAX) {
 		int64_t across = short_at(slope, first), end = first + 1;
 		int32_t n, x, y;
 
@@ -148,7 +154,7 @@ static void draw_dashed_line(struct stroke *stroke, const struct point *a, const
 		.shorter = steep ? dx : dy,
 		.bias = steep ? sy < 0 : sx < 0 };
 
-	for (int64_t at = 0; at < slope.longer;) {
+	for (int64_t at = 0; at < slope.longer && stroke->work < WORK_MAX;) {
 		int64_t n = MIN((int64_t)stroke->dash_left, slope.longer - at);
 		int64_t first = at, last = at + n;
 		bool gap = (stroke->dash & 1) != draw->stroke.start_with_gap;
@@ -159,6 +165,7 @@ static void draw_dashed_line(struct stroke *stroke, const struct point *a, const
 			limit_steps(a->x, sx, e->left, e->right, &first, &last);
 		if (!gap)
 			draw_steps(stroke, a, &slope, steep, sx, sy, first, last);
+		stroke->work++;
 		at += n;
 		stroke->dash_left -= (int32_t)n;
 		if (stroke->dash_left == 0)

@@ -144,19 +144,19 @@ static int read_image_header(
 }
 
 /* What of a bitmap is copied for a drawing that uses `area`. */
-static struct rect part_needed(const QXLImage *image, const struct rect *area)
+static struct rect part_needed(const QXLImage *image, const struct rect *area, bool whole)
 {
 	struct rect all = { 0, 0, (int32_t)image->bitmap.x, (int32_t)image->bitmap.y };
 	bool whole_bytes = image->bitmap.format >= SPICE_BITMAP_FMT_8BIT;
 
 	/* Who is to cache it needs all of it. */
-	if (!area || image->descriptor.flags & QXL_IMAGE_CACHE || !whole_bytes)
+	if (!area || whole || image->descriptor.flags & QXL_IMAGE_CACHE || !whole_bytes)
 		return all;
 	return *area;
 }
 
 static int parse_bitmap_image(const struct qxl_parser *parser, const QXLImage *header,
-	struct rect *area, struct image **out)
+	struct rect *area, bool whole, struct image **out)
 {
 	struct rect all = { 0, 0, (int32_t)header->bitmap.x, (int32_t)header->bitmap.y };
 	struct rect part;
@@ -165,7 +165,7 @@ static int parse_bitmap_image(const struct qxl_parser *parser, const QXLImage *h
 	if (header->bitmap.x > SURFACE_MAX_SIDE || header->bitmap.y > SURFACE_MAX_SIDE ||
 		(area && (rect_empty(area) || !rect_contains(&all, area))))
 		return -EINVAL;
-	part = part_needed(header, area);
+	part = part_needed(header, area, whole);
 	err = read_bitmap(parser, &header->bitmap, &part, false, out);
 	if (err)
 		return err;
@@ -173,6 +173,8 @@ static int parse_bitmap_image(const struct qxl_parser *parser, const QXLImage *h
 		(*out)->id = header->descriptor.id;
 		(*out)->flags |= IMAGE_CACHE_ME;
 	}
+	if (header->descriptor.flags & QXL_IMAGE_HIGH_BITS_SET)
+		(*out)->flags |= IMAGE_HIGH_BITS_SET;
 	if (area)
 		*area = rect_make(area->left - part.left, area->top - part.top, rect_width(area),
 			rect_height(area));
@@ -197,7 +199,7 @@ static int parse_surface_image(
 }
 
 int qxl_parse_image(const struct qxl_parser *parser, uint64_t address, struct rect *area,
-	struct draw_source *out)
+	bool whole, struct draw_source *out)
 {
 	QXLImage image;
 	uint8_t type;
@@ -215,7 +217,7 @@ int qxl_parse_image(const struct qxl_parser *parser, uint64_t address, struct re
 	case SPICE_IMAGE_TYPE_BITMAP:
 		err = read_image_header(parser, address, &image, true);
 		image.descriptor.type = type;
-		return err ? err : parse_bitmap_image(parser, &image, area, &out->image);
+		return err ? err : parse_bitmap_image(parser, &image, area, whole, &out->image);
 	case SPICE_IMAGE_TYPE_QUIC:
 	case SPICE_IMAGE_TYPE_LZ_PLT:
 	case SPICE_IMAGE_TYPE_LZ_RGB:

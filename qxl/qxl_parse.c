@@ -21,6 +21,7 @@ struct drawable {
 	uint32_t surface_id;
 	uint8_t type;
 	bool self_bitmap;
+	struct rect self_area; /* of the surface: a picture that has no address */
 	struct rect box;
 	QXLClip clip;
 	uint32_t mm_time;
@@ -29,6 +30,14 @@ struct drawable {
 		QXLCopy copy;
 		QXLCopyBits copy_bits;
 		QXLBlackness masked;
+		QXLOpaque opaque;
+		QXLRop3 rop3;
+		QXLTransparent transparent;
+		QXLAlphaBlend alpha_blend;
+		QXLCompatAlphaBlend compat_alpha_blend;
+		QXLComposite composite;
+		QXLStroke stroke;
+		QXLText text;
 	} u;
 };
 
@@ -40,11 +49,20 @@ static struct rect rect_of(const QXLRect *r)
 /* ---- the drawable itself ---- */
 
 /* Bytes of the drawing's own part that are used. */
-static size_t payload_size(uint8_t type)
+static size_t payload_size(uint8_t type, bool compat)
 {
 	switch (type) {
 	case QXL_DRAW_FILL: return sizeof(QXLFill);
-	case QXL_DRAW_COPY: return sizeof(QXLCopy);
+	case QXL_DRAW_COPY:
+	case QXL_DRAW_BLEND: return sizeof(QXLCopy);
+	case QXL_DRAW_OPAQUE: return sizeof(QXLOpaque);
+	case QXL_DRAW_ROP3: return sizeof(QXLRop3);
+	case QXL_DRAW_TRANSPARENT: return sizeof(QXLTransparent);
+	case QXL_DRAW_ALPHA_BLEND:
+		return compat ? sizeof(QXLCompatAlphaBlend) : sizeof(QXLAlphaBlend);
+	case QXL_DRAW_COMPOSITE: return sizeof(QXLComposite);
+	case QXL_DRAW_STROKE: return sizeof(QXLStroke);
+	case QXL_DRAW_TEXT: return sizeof(QXLText);
 	case QXL_COPY_BITS: return sizeof(QXLCopyBits);
 	case QXL_DRAW_BLACKNESS:
 	case QXL_DRAW_WHITENESS:
@@ -56,7 +74,8 @@ static size_t payload_size(uint8_t type)
 static int read_payload(
 	const struct qxl_parser *parser, uint64_t address, struct drawable *drawable)
 {
-	return qxl_slots_read(parser->slots, address, &drawable->u, payload_size(drawable->type));
+	return qxl_slots_read(
+		parser->slots, address, &drawable->u, payload_size(drawable->type, parser->compat));
 }
 
 static int read_drawable(const struct qxl_parser *parser, uint64_t address, struct drawable *out)
@@ -68,6 +87,7 @@ static int read_drawable(const struct qxl_parser *parser, uint64_t address, stru
 	*out = (struct drawable){ .surface_id = d.surface_id,
 		.type = d.type,
 		.self_bitmap = d.self_bitmap,
+		.self_area = rect_of(&d.self_bitmap_area),
 		.box = rect_of(&d.bbox),
 		.clip = d.clip,
 		.mm_time = d.mm_time };
@@ -84,6 +104,7 @@ static int read_compat_drawable(
 	*out = (struct drawable){ .surface_id = 0,
 		.type = d.type,
 		.self_bitmap = d.bitmap_offset,
+		.self_area = rect_of(&d.bitmap_area),
 		.box = rect_of(&d.bbox),
 		.clip = d.clip,
 		.mm_time = d.mm_time };
@@ -171,7 +192,8 @@ static int parse_clip(const struct qxl_parser *parser, const QXLClip *clip, stru
 
 /* ---- brushes, masks, raster operations ---- */
 
-static struct rop parse_rop(uint16_t descriptor, uint16_t invert_source)
+/* The bits say what is inverted; without an operation they do not matter. */
+static struct rop parse_rop(uint16_t descriptor, uint16_t invert_source, uint16_t invert_dest)
 {
 	static const struct {
 		uint16_t bit;
@@ -185,20 +207,14 @@ static struct rop parse_rop(uint16_t descriptor, uint16_t invert_source)
 		{ SPICE_ROPD_OP_WHITENESS, ROP_WHITENESS },
 		{ SPICE_ROPD_OP_INVERS, ROP_INVERS },
 	};
-	struct rop rop = {
-		.op = ROP_PUT,
-		.invert_source = descriptor & invert_source,
-		.invert_dest = descriptor & SPICE_ROPD_INVERS_DEST,
-		.invert_result = descriptor & SPICE_ROPD_INVERS_RES,
-	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
-		if (descriptor & ops[i].bit) {
-			rop.op = ops[i].op;
-			break;
-		}
-	}
-	return rop;
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
+		if (descriptor & ops[i].bit)
+			return (struct rop){ .op = ops[i].op,
+				.invert_source = descriptor & invert_source,
+				.invert_dest = descriptor & invert_dest,
+				.invert_result = descriptor & SPICE_ROPD_INVERS_RES };
+	return (struct rop){ .op = ROP_PUT };
 }
 
 static bool point_acceptable(const QXLPoint *p)
@@ -241,7 +257,7 @@ static int parse_brush(const struct qxl_parser *parser, const QXLBrush *brush, s
 		out->type = BRUSH_PATTERN;
 		out->pattern_origin =
 			(struct point){ brush->u.pattern.pos.x, brush->u.pattern.pos.y };
-		return qxl_parse_image(parser, brush->u.pattern.pat, NULL, &out->pattern);
+		return qxl_parse_image(parser, brush->u.pattern.pat, NULL, true, &out->pattern);
 	default: return -EINVAL;
 	}
 }
@@ -252,7 +268,8 @@ static int parse_fill(const struct qxl_parser *parser, const QXLFill *fill, stru
 {
 	int err;
 
-	draw->fill.rop = parse_rop(fill->rop_descriptor, SPICE_ROPD_INVERS_BRUSH);
+	draw->fill.rop =
+		parse_rop(fill->rop_descriptor, SPICE_ROPD_INVERS_BRUSH, SPICE_ROPD_INVERS_DEST);
 	err = parse_brush(parser, &fill->brush, &draw->fill.brush);
 	return err ? err : parse_mask(parser, &fill->mask, &draw->fill.mask);
 }
@@ -268,18 +285,6 @@ static int parse_masked(
 	return parse_mask(parser, &drawable->u.masked.mask, &draw->fill.mask);
 }
 
-static int parse_copy(const struct qxl_parser *parser, const QXLCopy *copy, struct draw *draw)
-{
-	int err;
-
-	draw->copy.rop = parse_rop(copy->rop_descriptor, SPICE_ROPD_INVERS_SRC);
-	draw->copy.area = rect_of(&copy->src_area);
-	draw->copy.scale = copy->scale_mode == SPICE_IMAGE_SCALE_MODE_NEAREST ? SCALE_NEAREST
-									      : SCALE_INTERPOLATE;
-	err = qxl_parse_image(parser, copy->src_bitmap, &draw->copy.area, &draw->copy.source);
-	return err ? err : parse_mask(parser, &copy->mask, &draw->copy.mask);
-}
-
 /* Answers 0 when `area` is a proper rectangle inside the surface. */
 static int check_area(const struct qxl_parser *parser, uint32_t surface_id, const struct rect *area)
 {
@@ -293,6 +298,204 @@ static int check_area(const struct qxl_parser *parser, uint32_t surface_id, cons
 	bounds.right = (int32_t)width;
 	bounds.bottom = (int32_t)height;
 	return rect_empty(area) || !rect_contains(&bounds, area) ? -ERANGE : 0;
+}
+
+/* The picture of a drawing and the area of it; one without an address is a part of the surface as it
+ * is now. */
+static int parse_source(const struct qxl_parser *parser, const struct drawable *drawable,
+	uint64_t address, struct rect *area, struct draw_source *out)
+{
+	bool scaled = rect_width(area) != rect_width(&drawable->box) ||
+		rect_height(area) != rect_height(&drawable->box);
+	const struct rect *self = &drawable->self_area;
+	struct rect bounds;
+	int err;
+
+	if (address || !drawable->self_bitmap)
+		return qxl_parse_image(parser, address, area, scaled, out);
+	err = check_area(parser, drawable->surface_id, self);
+	if (err)
+		return err;
+	bounds = rect_make(0, 0, rect_width(self), rect_height(self));
+	if (rect_empty(area) || !rect_contains(&bounds, area))
+		return -EINVAL;
+	*area = (struct rect){ area->left + self->left, area->top + self->top,
+		area->right + self->left, area->bottom + self->top };
+	*out = (struct draw_source){ .surface_id = drawable->surface_id };
+	return 0;
+}
+
+static enum scale_mode parse_scale(uint8_t mode)
+{
+	return mode == SPICE_IMAGE_SCALE_MODE_NEAREST ? SCALE_NEAREST : SCALE_INTERPOLATE;
+}
+
+static int parse_copy(
+	const struct qxl_parser *parser, const struct drawable *drawable, struct draw *draw)
+{
+	const QXLCopy *copy = &drawable->u.copy;
+	int err;
+
+	draw->copy.rop =
+		parse_rop(copy->rop_descriptor, SPICE_ROPD_INVERS_SRC, SPICE_ROPD_INVERS_DEST);
+	draw->copy.area = rect_of(&copy->src_area);
+	draw->copy.scale = parse_scale(copy->scale_mode);
+	err = parse_source(
+		parser, drawable, copy->src_bitmap, &draw->copy.area, &draw->copy.source);
+	return err ? err : parse_mask(parser, &copy->mask, &draw->copy.mask);
+}
+
+static int parse_opaque(
+	const struct qxl_parser *parser, const struct drawable *drawable, struct draw *draw)
+{
+	const QXLOpaque *opaque = &drawable->u.opaque;
+	int err;
+
+	draw->opaque.rop =
+		parse_rop(opaque->rop_descriptor, SPICE_ROPD_INVERS_BRUSH, SPICE_ROPD_INVERS_SRC);
+	draw->opaque.area = rect_of(&opaque->src_area);
+	draw->opaque.scale = parse_scale(opaque->scale_mode);
+	err = parse_source(
+		parser, drawable, opaque->src_bitmap, &draw->opaque.area, &draw->opaque.source);
+	if (!err)
+		err = parse_brush(parser, &opaque->brush, &draw->opaque.brush);
+	return err ? err : parse_mask(parser, &opaque->mask, &draw->opaque.mask);
+}
+
+static int parse_rop3(
+	const struct qxl_parser *parser, const struct drawable *drawable, struct draw *draw)
+{
+	const QXLRop3 *rop3 = &drawable->u.rop3;
+	int err;
+
+	draw->rop3.code = rop3->rop3;
+	draw->rop3.area = rect_of(&rop3->src_area);
+	draw->rop3.scale = parse_scale(rop3->scale_mode);
+	err = parse_source(
+		parser, drawable, rop3->src_bitmap, &draw->rop3.area, &draw->rop3.source);
+	if (!err)
+		err = parse_brush(parser, &rop3->brush, &draw->rop3.brush);
+	return err ? err : parse_mask(parser, &rop3->mask, &draw->rop3.mask);
+}
+
+static int parse_transparent(
+	const struct qxl_parser *parser, const struct drawable *drawable, struct draw *draw)
+{
+	const QXLTransparent *transparent = &drawable->u.transparent;
+
+	draw->transparent.area = rect_of(&transparent->src_area);
+	draw->transparent.color = transparent->true_color;
+	draw->transparent.source_color = transparent->src_color;
+	return parse_source(parser, drawable, transparent->src_bitmap, &draw->transparent.area,
+		&draw->transparent.source);
+}
+
+static int parse_alpha_blend(
+	const struct qxl_parser *parser, const struct drawable *drawable, struct draw *draw)
+{
+	const QXLAlphaBlend *blend = &drawable->u.alpha_blend;
+	const QXLCompatAlphaBlend *compat = &drawable->u.compat_alpha_blend;
+	uint16_t flags = parser->compat ? 0 : blend->alpha_flags;
+
+	draw->alpha_blend.alpha = parser->compat ? compat->alpha : blend->alpha;
+	draw->alpha_blend.dest_has_alpha = flags & SPICE_ALPHA_FLAGS_DEST_HAS_ALPHA;
+	draw->alpha_blend.source_has_alpha = flags & SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA;
+	draw->alpha_blend.area = parser->compat ? rect_of(&compat->src_area)
+						: rect_of(&blend->src_area);
+	return parse_source(parser, drawable,
+		parser->compat ? compat->src_bitmap : blend->src_bitmap, &draw->alpha_blend.area,
+		&draw->alpha_blend.source);
+}
+
+static int parse_transform(
+	const struct qxl_parser *parser, uint64_t address, struct draw_sampling *out)
+{
+	QXLTransform t;
+
+	if (!address)
+		return 0;
+	if (qxl_slots_read(parser->slots, address, &t, sizeof(t)))
+		return -EFAULT;
+	out->transformed = true;
+	out->matrix[0][0] = (int32_t)t.t00;
+	out->matrix[0][1] = (int32_t)t.t01;
+	out->matrix[0][2] = (int32_t)t.t02;
+	out->matrix[1][0] = (int32_t)t.t10;
+	out->matrix[1][1] = (int32_t)t.t11;
+	out->matrix[1][2] = (int32_t)t.t12;
+	return 0;
+}
+
+/* The flags' numbers are pixman's: the operator in bits 0-7, then filters and repeats. */
+static int parse_composite(
+	const struct qxl_parser *parser, const QXLComposite *composite, struct draw *draw)
+{
+	uint32_t flags = composite->flags;
+	struct draw_sampling *source = &draw->composite.source_sampling;
+	struct draw_sampling *mask = &draw->composite.mask_sampling;
+	int err;
+
+	source->filter = (pixman_filter_t)(flags >> 8 & 7);
+	mask->filter = (pixman_filter_t)(flags >> 11 & 7);
+	source->repeat = (pixman_repeat_t)(flags >> 14 & 3);
+	mask->repeat = (pixman_repeat_t)(flags >> 16 & 3);
+	if (!composite_op_valid(flags & 0xff) || !draw_sampling_valid(source) ||
+		!draw_sampling_valid(mask))
+		return -EINVAL;
+	draw->composite.op = (pixman_op_t)(flags & 0xff);
+	draw->composite.component_alpha = flags & SPICE_COMPOSITE_COMPONENT_ALPHA;
+	draw->composite.source_opaque = flags & SPICE_COMPOSITE_SOURCE_OPAQUE;
+	draw->composite.dest_opaque = flags & SPICE_COMPOSITE_DEST_OPAQUE;
+	draw->composite.source_origin =
+		(struct point){ composite->src_origin.x, composite->src_origin.y };
+	draw->composite.mask_origin =
+		(struct point){ composite->mask_origin.x, composite->mask_origin.y };
+	err = qxl_parse_image(parser, composite->src, NULL, true, &draw->composite.source);
+	if (!err)
+		err = parse_transform(parser, composite->src_transform, source);
+	if (err || !composite->mask)
+		return err;
+	draw->composite.has_mask = true;
+	err = qxl_parse_image(parser, composite->mask, NULL, true, &draw->composite.mask);
+	return err ? err : parse_transform(parser, composite->mask_transform, mask);
+}
+
+static int parse_stroke(const struct qxl_parser *parser, const QXLStroke *stroke, struct draw *draw)
+{
+	int err = parse_brush(parser, &stroke->brush, &draw->stroke.brush);
+
+	draw->stroke.rop =
+		parse_rop(stroke->fore_mode, SPICE_ROPD_INVERS_BRUSH, SPICE_ROPD_INVERS_DEST);
+	draw->stroke.back_rop =
+		parse_rop(stroke->back_mode, SPICE_ROPD_INVERS_BRUSH, SPICE_ROPD_INVERS_DEST);
+	if (!err)
+		err = qxl_parse_path(parser, stroke->path, &draw->stroke.path);
+	if (err || !(stroke->attr.flags & SPICE_LINE_FLAGS_STYLED))
+		return err;
+	draw->stroke.start_with_gap = stroke->attr.flags & SPICE_LINE_FLAGS_START_WITH_GAP;
+	err = qxl_parse_dashes(
+		parser, stroke->attr.style, stroke->attr.style_nseg, &draw->stroke.dashes);
+	if (!err)
+		draw->stroke.dash_count = stroke->attr.style_nseg;
+	return err;
+}
+
+static int parse_text(const struct qxl_parser *parser, const QXLText *text, struct draw *draw)
+{
+	struct rect bounds = { -(1 << 24), -(1 << 24), 1 << 24, 1 << 24 };
+	int err;
+
+	draw->text.back_area = rect_of(&text->back_area);
+	if (!rect_empty(&draw->text.back_area) && !rect_contains(&bounds, &draw->text.back_area))
+		return -EINVAL;
+	draw->text.rop =
+		parse_rop(text->fore_mode, SPICE_ROPD_INVERS_BRUSH, SPICE_ROPD_INVERS_DEST);
+	draw->text.back_rop =
+		parse_rop(text->back_mode, SPICE_ROPD_INVERS_BRUSH, SPICE_ROPD_INVERS_DEST);
+	err = parse_brush(parser, &text->fore_brush, &draw->text.brush);
+	if (!err)
+		err = parse_brush(parser, &text->back_brush, &draw->text.back_brush);
+	return err ? err : qxl_parse_string(parser, text->str, &draw->text.string);
 }
 
 static int parse_copy_bits(
@@ -315,16 +518,16 @@ static int draw_type_of(uint8_t type, enum draw_type *out)
 	case QXL_DRAW_BLACKNESS:
 	case QXL_DRAW_WHITENESS:
 	case QXL_DRAW_INVERS: *out = DRAW_FILL; return 0;
-	case QXL_DRAW_COPY: *out = DRAW_COPY; return 0;
+	case QXL_DRAW_COPY:
+	case QXL_DRAW_BLEND: *out = DRAW_COPY; return 0; /* they differ in nothing */
 	case QXL_COPY_BITS: *out = DRAW_COPY_BITS; return 0;
-	case QXL_DRAW_OPAQUE:
-	case QXL_DRAW_BLEND:
-	case QXL_DRAW_ROP3:
-	case QXL_DRAW_STROKE:
-	case QXL_DRAW_TEXT:
-	case QXL_DRAW_TRANSPARENT:
-	case QXL_DRAW_ALPHA_BLEND:
-	case QXL_DRAW_COMPOSITE: return -ENOTSUP;
+	case QXL_DRAW_OPAQUE: *out = DRAW_OPAQUE; return 0;
+	case QXL_DRAW_ROP3: *out = DRAW_ROP3; return 0;
+	case QXL_DRAW_STROKE: *out = DRAW_STROKE; return 0;
+	case QXL_DRAW_TEXT: *out = DRAW_TEXT; return 0;
+	case QXL_DRAW_TRANSPARENT: *out = DRAW_TRANSPARENT; return 0;
+	case QXL_DRAW_ALPHA_BLEND: *out = DRAW_ALPHA_BLEND; return 0;
+	case QXL_DRAW_COMPOSITE: *out = DRAW_COMPOSITE; return 0;
 	default: return -EINVAL;
 	}
 }
@@ -334,8 +537,16 @@ static int parse_payload(
 {
 	switch (drawable->type) {
 	case QXL_DRAW_FILL: return parse_fill(parser, &drawable->u.fill, draw);
-	case QXL_DRAW_COPY: return parse_copy(parser, &drawable->u.copy, draw);
+	case QXL_DRAW_COPY:
+	case QXL_DRAW_BLEND: return parse_copy(parser, drawable, draw);
 	case QXL_COPY_BITS: return parse_copy_bits(parser, &drawable->u.copy_bits, draw);
+	case QXL_DRAW_OPAQUE: return parse_opaque(parser, drawable, draw);
+	case QXL_DRAW_ROP3: return parse_rop3(parser, drawable, draw);
+	case QXL_DRAW_STROKE: return parse_stroke(parser, &drawable->u.stroke, draw);
+	case QXL_DRAW_TEXT: return parse_text(parser, &drawable->u.text, draw);
+	case QXL_DRAW_TRANSPARENT: return parse_transparent(parser, drawable, draw);
+	case QXL_DRAW_ALPHA_BLEND: return parse_alpha_blend(parser, drawable, draw);
+	case QXL_DRAW_COMPOSITE: return parse_composite(parser, &drawable->u.composite, draw);
 	default: return parse_masked(parser, drawable, draw);
 	}
 }
@@ -353,8 +564,8 @@ int qxl_parse_drawable(const struct qxl_parser *parser, uint64_t address, struct
 	if (err || drawable.type == QXL_DRAW_NOP)
 		return err;
 	err = draw_type_of(drawable.type, &type);
-	if (!err && drawable.self_bitmap)
-		err = -ENOTSUP;
+	if (parser->compat && drawable.type == QXL_DRAW_COMPOSITE)
+		err = -EINVAL; /* its layout never had it */
 	if (!err)
 		err = check_area(parser, drawable.surface_id, &drawable.box);
 	if (!err)

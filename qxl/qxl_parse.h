@@ -37,9 +37,15 @@ int qxl_parse_drawable(const struct qxl_parser *parser, uint64_t address, struct
 
 /* A QXLImage for a drawing that uses `area` of it (NULL: all): either *image (one reference) or,
  * with *image NULL, *surface_id. When the picture is not to be cached only `area` is copied, and
- * `area` is moved accordingly. */
+ * `area` is moved accordingly; `whole` keeps all of it, since scaling mixes in the neighbours. */
 int qxl_parse_image(const struct qxl_parser *parser, uint64_t address, struct rect *area,
-	struct draw_source *out);
+	bool whole, struct draw_source *out);
+/* A QXLPath, the dashes of a line, a QXLString. What they made before an error stays in *out, for
+ * draw_unref() to free. */
+int qxl_parse_path(const struct qxl_parser *parser, uint64_t address, struct draw_path *out);
+int qxl_parse_dashes(
+	const struct qxl_parser *parser, uint64_t address, uint8_t count, int32_t **out);
+int qxl_parse_string(const struct qxl_parser *parser, uint64_t address, struct text_string *out);
 /* The 1-bit bitmap of a mask. */
 int qxl_parse_mask_image(const struct qxl_parser *parser, uint64_t address, struct image **out);
 

@@ -190,8 +190,11 @@ static bool is_exact(const struct draw *draw)
 		return draw->fill.brush.type == BRUSH_SOLID ||
 			(draw->fill.brush.type == BRUSH_PATTERN && draw->fill.brush.pattern.image);
 	case DRAW_COPY:
+		/* From the surface to itself: what overlaps, viewers may read after they wrote it. */
 		return rect_width(&draw->copy.area) == rect_width(&draw->box) &&
-			rect_height(&draw->copy.area) == rect_height(&draw->box);
+			rect_height(&draw->copy.area) == rect_height(&draw->box) &&
+			(draw->copy.source.image ||
+				draw->copy.source.surface_id != draw->surface_id);
 	case DRAW_COPY_BITS: return true;
 	/* The other kinds are sent as the pixels that they make. */
 	default: return false;

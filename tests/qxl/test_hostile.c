@@ -180,7 +180,9 @@ static void test_legal_but_not_supported(void **state)
 	QXLImage *image = picture(m);
 	QXLDrawable *d;
 
+	/* Outlines of glyphs. */
 	d = guest_drawable(m, QXL_DRAW_TEXT, 0, 0, 0, 4, 4);
+	d->u.text.str = guest_address(m, guest_alloc(m, sizeof(QXLString)));
 	draw(m, d);
 	assert_skipped(m, guest_address(m, d));
 	assert_int_equal(m->header->release_ring.prod, 1);
