@@ -345,11 +345,18 @@ class XServer(Process):
 		return int(words["WIDTH"]), int(words["HEIGHT"])
 
 	def picture(self, window=None):
-		"""What a window (None: the whole screen) shows now."""
+		"""What a window (None: the whole screen) shows now. A window that is resized meanwhile gives a
+		torn dump, or an error of X's: that is tried again."""
 		which = ["-id", str(window)] if window else ["-root"]
-		done = subprocess.run(["xwd", "-silent"] + which, env=self.env, timeout=20,
-			stdout=subprocess.PIPE, check=True)
-		return _read_xwd(done.stdout)
+		for last in (False, False, False, False, True):
+			done = subprocess.run(["xwd", "-silent"] + which, env=self.env, timeout=20,
+				stdout=subprocess.PIPE)
+			try:
+				return _read_xwd(done.stdout)
+			except (ValueError, AssertionError, struct.error):
+				if last:
+					raise
+				time.sleep(0.1)
 
 	def wait_picture(self, window, expected, timeout_s=10.0):
 		"""Waits until the window shows `expected`, exactly; else fails with the difference."""
