@@ -95,6 +95,7 @@ static int open_sdl(struct window *window, bool full_screen)
 	sdl_hints();
 	if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0)
 		return -ENODEV;
+	window_survive_x_errors();
 	SDL_StopTextInput();
 	window->wake_event = SDL_RegisterEvents(1);
 	if (full_screen)
