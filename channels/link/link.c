@@ -366,6 +366,9 @@ static void on_readable(struct link *link)
 		return;
 	buf_commit(&link->in, (size_t)ret);
 	link_process(link);
+	/* While it waits for a key, what the peer says is only kept. */
+	if (link->state == LINK_HANDSHAKE && link->in.size > 2 * LINK_HANDSHAKE_MAX)
+		link_fail(link, -EMSGSIZE);
 }
 
 static void on_event(void *opaque, uint32_t events)

@@ -54,7 +54,7 @@ enum {
 	LINK_MESSAGE_MAX_SERVER = 1 << 20, /* what a viewer may send us at once */
 	LINK_MESSAGE_MAX_CLIENT = 256 << 20, /* what a server may: one raw picture */
 	LINK_QUEUE_HIGH = 256 << 10, /* congested above this */
-	LINK_QUEUE_MAX = 32 << 20, /* the link is closed beyond this */
+	LINK_QUEUE_MAX = 64 << 20, /* the link is closed beyond this */
 	LINK_ACK_WINDOW = 20, /* messages a viewer acknowledges at once */
 	LINK_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
 };

@@ -597,6 +597,20 @@ static void test_wait_for_key(void **state)
 	turn(f, &f->server.up);
 }
 
+static void test_flood_before_key(void **state)
+{
+	struct fixture *f = *state;
+	static uint8_t talk[65536] = "REDQ\2\0\0\0\2\0\0\0\22\0\0\0\0\0\0\0\1";
+
+	talk[16 + 14] = 18;
+	start_server(f, NULL);
+	assert_int_equal(write(f->fds[1], talk, sizeof(talk)), sizeof(talk));
+	loop_run_once(f->loop, 0);
+	loop_run_once(f->loop, 0);
+	assert_true(f->server.closed);
+	assert_int_equal(f->server.error, -EMSGSIZE);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -623,6 +637,7 @@ int main(void)
 		T(test_client_bad_key),
 		T(test_client_huge_message),
 		T(test_wait_for_key),
+		T(test_flood_before_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -640,6 +640,29 @@ static void test_display_mode_change(void **state)
 	assert_int_equal(count(side, SPICE_MSG_DISPLAY_SURFACE_CREATE), 4);
 }
 
+/* The largest picture that is sent whole: raw, it is more than all else may queue. */
+static void test_display_large_picture(void **state)
+{
+	struct fixture *f = *state;
+	struct side *side = &f->display_side;
+	struct surface *surface;
+	struct msg_draw_copy copy;
+
+	assert_int_equal(surface_create(&surface, SURFACE_XRGB8888, 4096, 2400), 0);
+	display_sink(f->display)->ops->surface_create(display_sink(f->display), 0, surface);
+	surface_unref(surface);
+	connect_main(f);
+	side_connect(f, side, SPICE_CHANNEL_DISPLAY, f->session, 0);
+	display_init(f);
+	for (int i = 0; i < 2000 && !side->closed && !count(side, SPICE_MSG_DISPLAY_MARK); i++)
+		loop_run_once(f->loop, 20);
+	assert_false(side->closed);
+	GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, 0, &copy);
+	assert_int_equal(copy.base.box.bottom, 2400);
+	assert_int_equal(copy.source.bitmap.data.size, 4096 * 2400 * 4);
+	assert_int_equal(count(side, SPICE_MSG_DISPLAY_MARK), 1);
+}
+
 /* ---- listening ---- */
 
 static void test_listen(void **state)
@@ -688,6 +711,7 @@ int main(void)
 		T(test_display_start),
 		T(test_display_compression),
 		T(test_display_mode_change),
+		T(test_display_large_picture),
 		T(test_listen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
