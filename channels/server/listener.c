@@ -86,7 +86,6 @@ static bool is_stale(const union address *at, socklen_t length)
 int listener_open_unix(const char *path)
 {
 	union address at;
-	mode_t mask;
 	int fd, ret;
 
 	memset(&at, 0, sizeof(at));
@@ -99,10 +98,8 @@ int listener_open_unix(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	/* Never open to others, not for a moment. */
-	mask = umask(0177);
-	ret = bind(fd, &at.any, sizeof(at.local)) < 0 ? -errno : 0;
-	umask(mask);
+	/* Never open to others, not for a moment: what bind() makes takes the socket's mode. */
+	ret = fchmod(fd, 0600) < 0 || bind(fd, &at.any, sizeof(at.local)) < 0 ? -errno : 0;
 	if (ret == 0 && listen(fd, BACKLOG) < 0) {
 		ret = -errno;
 		unlink(path);
