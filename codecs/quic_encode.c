@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QUIC's encoder. Each row is first split into planes and turned into residuals as a whole, which
- * compilers vectorise; what remains a pixel is looking up and writing its codes.
+ * QUIC's encoder. Each row is first turned into words with a channel a byte, and those into residuals
+ * as a whole, which compilers vectorise; what remains a pixel is looking up and writing its codes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,8 +26,9 @@ struct bit_writer {
 struct group {
 	struct quic_channel *channels;
 	struct quic_pace pace;
-	uint32_t first; /* index of its first plane */
 	uint32_t count; /* 1 or 3 */
+	uint32_t shift; /* of the first channel in a word; the others are below it */
+	uint32_t *residuals; /* of the row at hand; what a run skips stays; [-1] is the first context */
 	uint8_t *same; /* [i]: pixel i of the row equals pixel i - 1 */
 	uint8_t *same_above;
 };
@@ -38,10 +39,10 @@ struct encoder {
 	struct group groups[2];
 	uint32_t group_count;
 	struct bit_writer writer;
-	uint8_t *planes[4]; /* the row's values; [-1] may be read */
-	uint8_t *above[4];
-	uint8_t *fresh[4]; /* the row's residuals, before runs are known */
-	uint8_t *memory;
+	uint32_t *words; /* the row */
+	uint32_t *above;
+	uint32_t *fresh; /* the row's residuals, before runs are known */
+	uint32_t *memory;
 };
 
 /* At most 32 bits. Always stores two words and keeps what is not full: no branch to mispredict. */
@@ -64,101 +65,76 @@ static void put_word(struct bit_writer *w, uint32_t word)
 	put_bits(w, word & 0xffff, 16);
 }
 
-/* ---- planes and residuals ---- */
+/* ---- words and residuals ---- */
 
-static void split_rgb16(const uint8_t *pixels, uint32_t width, uint8_t *restrict r,
-	uint8_t *restrict g, uint8_t *restrict b)
+/* Copies a row (the guest may change it meanwhile) as words: blue lowest, then green, red, alpha. */
+static void load_row(
+	enum quic_type type, const uint8_t *pixels, uint32_t width, uint32_t *restrict words)
 {
-	for (uint32_t i = 0; i < width; i++) {
-		uint16_t v;
-
-		memcpy(&v, pixels + 2 * (size_t)i, 2);
-		r[i] = v >> 10 & 31;
-		g[i] = v >> 5 & 31;
-		b[i] = v & 31;
-	}
-}
-
-static void split_bytes(const uint8_t *pixels, uint32_t width, uint32_t pixel_bytes,
-	uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b)
-{
-	for (uint32_t i = 0; i < width; i++) {
-		b[i] = pixels[(size_t)i * pixel_bytes];
-		g[i] = pixels[(size_t)i * pixel_bytes + 1];
-		r[i] = pixels[(size_t)i * pixel_bytes + 2];
-	}
-}
-
-static void split_alpha(const uint8_t *pixels, uint32_t width, uint8_t *restrict a)
-{
-	for (uint32_t i = 0; i < width; i++)
-		a[i] = pixels[4 * (size_t)i + 3];
-}
-
-static void split_row(struct encoder *e, enum quic_type type, const uint8_t *pixels, uint32_t width)
-{
-	uint8_t **p = e->planes;
+	uint16_t v;
 
 	switch (type) {
-	case QUIC_GRAY: memcpy(p[0], pixels, width); break;
-	case QUIC_RGB16: split_rgb16(pixels, width, p[0], p[1], p[2]); break;
-	case QUIC_RGB24: split_bytes(pixels, width, 3, p[0], p[1], p[2]); break;
-	case QUIC_RGBA:
-		split_alpha(pixels, width, p[3]);
-		split_bytes(pixels, width, 4, p[0], p[1], p[2]);
-		break;
-	case QUIC_RGB32: split_bytes(pixels, width, 4, p[0], p[1], p[2]); break;
+	case QUIC_GRAY:
+		for (uint32_t i = 0; i < width; i++)
+			words[i] = (uint32_t)pixels[i] << 16;
+		return;
+	case QUIC_RGB16:
+		for (uint32_t i = 0; i < width; i++) {
+			memcpy(&v, pixels + 2 * (size_t)i, 2);
+			words[i] = (uint32_t)(v >> 10 & 31) << 16 | (uint32_t)(v >> 5 & 31) << 8 |
+				(v & 31u);
+		}
+		return;
+	case QUIC_RGB24:
+		for (uint32_t i = 0; i < width; i++) {
+			const uint8_t *p = pixels + 3 * (size_t)i;
+
+			words[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+		}
+		return;
+	default: memcpy(words, pixels, 4 * (size_t)width); return;
 	}
 }
 
-static void residuals_first(
-	const uint8_t *row, uint32_t width, uint32_t bits, uint8_t *restrict out)
+/* The residuals of all bytes of a row's words; the pixel before is four bytes before. */
+static void residuals_first(const uint8_t *row, size_t size, uint32_t bits, uint8_t *restrict out)
 {
-	out[0] = quic_fold(row[0], bits);
-	for (uint32_t i = 1; i < width; i++)
-		out[i] = quic_fold((uint32_t)row[i] - row[i - 1], bits);
+	for (size_t i = 0; i < 4; i++)
+		out[i] = quic_fold(row[i], bits);
+	for (size_t i = 4; i < size; i++)
+		out[i] = quic_fold((uint32_t)row[i] - row[i - 4], bits);
 }
 
 static void residuals_8(
-	const uint8_t *row, const uint8_t *above, uint32_t width, uint8_t *restrict out)
+	const uint8_t *row, const uint8_t *above, size_t size, uint8_t *restrict out)
 {
-	out[0] = quic_fold((uint32_t)row[0] - above[0], 8);
-	for (uint32_t i = 1; i < width; i++) {
-		uint8_t mean = (uint8_t)((row[i - 1] & above[i]) + ((row[i - 1] ^ above[i]) >> 1));
+	for (size_t i = 4; i < size; i++) {
+		uint8_t mean = (uint8_t)((row[i - 4] & above[i]) + ((row[i - 4] ^ above[i]) >> 1));
 		int8_t d = (int8_t)(uint8_t)(row[i] - mean);
 
 		out[i] = (uint8_t)((uint8_t)(d + d) ^ (uint8_t)(d >> 7));
 	}
 }
 
-static void residuals(const uint8_t *row, const uint8_t *above, uint32_t width, uint32_t bits,
-	uint8_t *restrict out)
+static void residuals(
+	const uint8_t *row, const uint8_t *above, size_t size, uint32_t bits, uint8_t *restrict out)
 {
+	for (size_t i = 0; i < 4; i++)
+		out[i] = quic_fold((uint32_t)row[i] - above[i], bits);
 	if (bits == 8) {
-		residuals_8(row, above, width, out);
+		residuals_8(row, above, size, out);
 		return;
 	}
-	out[0] = quic_fold((uint32_t)row[0] - above[0], bits);
-	for (uint32_t i = 1; i < width; i++)
+	for (size_t i = 4; i < size; i++)
 		out[i] = quic_fold(
-			(uint32_t)row[i] - ((uint32_t)(row[i - 1] + above[i]) >> 1), bits);
+			(uint32_t)row[i] - ((uint32_t)(row[i - 4] + above[i]) >> 1), bits);
 }
 
-static void find_same(
-	uint8_t *const planes[], uint32_t count, uint32_t width, uint8_t *restrict same)
+static void find_same(const uint32_t *words, uint32_t width, uint32_t mask, uint8_t *restrict same)
 {
-	const uint8_t *a = planes[0];
-
 	same[0] = 0;
-	if (count == 1) {
-		for (uint32_t i = 1; i < width; i++)
-			same[i] = a[i] == a[i - 1];
-	} else {
-		const uint8_t *b = planes[1], *c = planes[2];
-
-		for (uint32_t i = 1; i < width; i++)
-			same[i] = (a[i] == a[i - 1]) & (b[i] == b[i - 1]) & (c[i] == c[i - 1]);
-	}
+	for (uint32_t i = 1; i < width; i++)
+		same[i] = ((words[i] ^ words[i - 1]) & mask) == 0;
 }
 
 /* ---- coding ---- */
@@ -166,31 +142,19 @@ static void find_same(
 /* What the loops over a row's pixels use, apart from memory that the stored bytes might alias. */
 struct row_coder {
 	struct bit_writer writer;
-	const uint8_t *fresh[3];
-	uint8_t *residuals[3];
-	const uint8_t *best[3];
+	const uint32_t *fresh;
+	uint32_t *residuals;
+	const struct quic_channel *channels;
 	const uint32_t (*codeword)[256];
+	uint32_t context; /* residuals of the pixel before */
 };
 
-static inline struct row_coder row_coder_of(struct encoder *e, struct group *g, uint32_t count)
+static inline uint32_t code_of(
+	const struct row_coder *r, uint32_t c, uint32_t shift, uint32_t values)
 {
-	struct row_coder r = { .writer = e->writer, .codeword = e->family.codeword };
+	uint32_t code = r->channels[c].best[r->context >> shift & 0xff];
 
-	for (uint32_t c = 0; c < count; c++) {
-		r.fresh[c] = e->fresh[g->first + c];
-		r.residuals[c] = g->channels[c].residuals;
-		r.best[c] = g->channels[c].best;
-	}
-	return r;
-}
-
-static inline uint32_t code_of(const struct row_coder *r, uint32_t c, uint32_t i)
-{
-	uint8_t value = r->fresh[c][i];
-	uint8_t context = r->residuals[c][(ptrdiff_t)i - 1];
-
-	r->residuals[c][i] = value;
-	return r->codeword[r->best[c][context]][value];
+	return r->codeword[code][values >> shift & 0xff];
 }
 
 static inline void put_code(struct bit_writer *w, uint32_t code)
@@ -198,16 +162,20 @@ static inline void put_code(struct bit_writer *w, uint32_t code)
 	put_bits(w, code & ((1u << 26) - 1), code >> 26);
 }
 
-static inline void code_pixel(struct row_coder *r, uint32_t count, uint32_t i)
+static inline void code_pixel(struct row_coder *r, uint32_t count, uint32_t shift, uint32_t i)
 {
-	uint32_t first = code_of(r, 0, i), second, third, lengths;
+	uint32_t values = r->fresh[i];
+	uint32_t first = code_of(r, 0, shift, values), second, third, lengths;
 
+	r->residuals[i] = values;
 	if (count == 1) {
+		r->context = values;
 		put_code(&r->writer, first);
 		return;
 	}
-	second = code_of(r, 1, i);
-	third = code_of(r, 2, i);
+	second = code_of(r, 1, 8, values);
+	third = code_of(r, 2, 0, values);
+	r->context = values;
 	lengths = (first >> 26) + (second >> 26) + (third >> 26);
 	if (lengths <= 32) {
 		uint64_t code = first & ((1u << 26) - 1);
@@ -224,11 +192,13 @@ static inline void code_pixel(struct row_coder *r, uint32_t count, uint32_t i)
 
 static void learn(struct encoder *e, struct group *g, uint32_t i)
 {
-	for (uint32_t c = 0; c < g->count; c++) {
-		uint8_t *residuals_at = g->channels[c].residuals + i;
+	const uint32_t *at = g->residuals + i;
 
-		quic_channel_learn(&g->channels[c], &e->family, g->pace.trigger, residuals_at[-1],
-			residuals_at[0]);
+	for (uint32_t c = 0; c < g->count; c++) {
+		uint32_t shift = g->shift - 8 * c;
+
+		quic_channel_learn(&g->channels[c], &e->family, g->pace.trigger,
+			(uint8_t)(at[-1] >> shift), (uint8_t)(at[0] >> shift));
 	}
 }
 
@@ -259,15 +229,16 @@ static uint32_t run_length(const struct group *g, uint32_t i, uint32_t end)
 }
 
 /* Pixels i to end with one wait mask. `runs` is false in the first row. */
-static inline void code_segment(
-	struct encoder *e, struct group *g, uint32_t count, bool runs, uint32_t i, uint32_t end)
+static inline __attribute__((always_inline)) void code_segment(struct encoder *e, struct group *g,
+	uint32_t count, uint32_t shift, bool runs, uint32_t i, uint32_t end)
 {
-	struct row_coder r = row_coder_of(e, g, count);
+	struct row_coder r = { e->writer, e->fresh, g->residuals, g->channels, e->family.codeword,
+		g->residuals[(ptrdiff_t)i - 1] };
 	struct quic_pace *pace = &g->pace;
 	uint32_t run_at = 0, stop;
 
 	if (i == 0) {
-		code_pixel(&r, count, 0);
+		code_pixel(&r, count, shift, 0);
 		if (pace->wait) {
 			pace->wait--;
 		} else {
@@ -281,7 +252,7 @@ static inline void code_segment(
 		uint32_t length;
 
 		if (!runs || !run_may_begin(g, i, run_at)) {
-			code_pixel(&r, count, i);
+			code_pixel(&r, count, shift, i);
 			if (i++ == stop) {
 				learn(e, g, stop);
 				stop = i + quic_pace_next_wait(pace);
@@ -297,6 +268,7 @@ static inline void code_segment(
 			e->writer = r.writer;
 			return;
 		}
+		r.context = g->residuals[i - 1];
 		stop = i + pace->wait;
 	}
 	pace->wait = stop - end;
@@ -306,11 +278,11 @@ static inline void code_segment(
 static void code_span(struct encoder *e, struct group *g, bool runs, uint32_t from, uint32_t to)
 {
 	if (g->count == 3 && runs)
-		code_segment(e, g, 3, true, from, to);
+		code_segment(e, g, 3, 16, true, from, to);
 	else if (g->count == 3)
-		code_segment(e, g, 3, false, from, to);
+		code_segment(e, g, 3, 16, false, from, to);
 	else
-		code_segment(e, g, 1, runs, from, to);
+		code_segment(e, g, 1, g->shift, runs, from, to);
 }
 
 static void code_row(struct encoder *e, struct group *g, bool first, uint32_t width)
@@ -318,17 +290,8 @@ static void code_row(struct encoder *e, struct group *g, bool first, uint32_t wi
 	struct quic_pace *pace = &g->pace;
 	uint32_t at = 0;
 
-	for (uint32_t c = 0; c < g->count; c++) {
-		uint32_t plane = g->first + c;
-
-		g->channels[c].residuals[-1] = first ? 0 : g->channels[c].residuals[0];
-		if (first)
-			residuals_first(e->planes[plane], width, e->family.bits, e->fresh[plane]);
-		else
-			residuals(e->planes[plane], e->above[plane], width, e->family.bits,
-				e->fresh[plane]);
-	}
-	find_same(e->planes + g->first, g->count, width, g->same);
+	g->residuals[-1] = first ? 0 : g->residuals[0];
+	find_same(e->words, width, g->count == 3 ? 0xffffff : 0xffu << g->shift, g->same);
 	while (pace->wait_index < QUIC_WAIT_INDEX_MAX && pace->wait_left <= width - at) {
 		if (pace->wait_left)
 			code_span(e, g, !first, at, at + pace->wait_left);
@@ -347,45 +310,56 @@ static void code_row(struct encoder *e, struct group *g, bool first, uint32_t wi
 static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
 {
 	uint32_t channels, bits, row = ALIGN_UP(width + 64, 64u);
-	uint8_t *at;
+	uint32_t *at;
 
 	if (!quic_type_layout(type, &channels, &bits))
 		return -EINVAL;
 	memset(e, 0, sizeof(*e));
 	quic_family_init(&e->family, bits);
-	e->memory = calloc(4 * (size_t)channels + 4, row);
+	e->memory = calloc(6 * (size_t)row, sizeof(*e->memory));
 	if (!e->memory)
 		return -ENOMEM;
-	at = e->memory + 32;
-	for (uint32_t c = 0; c < channels; c++, at += 4 * (size_t)row) {
-		e->planes[c] = at;
-		e->above[c] = at + row;
-		e->fresh[c] = at + 2 * (size_t)row;
-		e->channels[c].residuals = at + 3 * (size_t)row;
+	e->words = e->memory;
+	e->above = e->memory + row;
+	e->fresh = e->memory + 2 * (size_t)row;
+	at = e->memory + 3 * (size_t)row + 16;
+	for (uint32_t c = 0; c < channels; c++)
 		quic_channel_reset(&e->channels[c], &e->family);
-	}
 	e->group_count = channels == 4 ? 2 : 1;
-	for (uint32_t n = 0; n < e->group_count; n++, at += 2 * (size_t)row) {
+	for (uint32_t n = 0; n < e->group_count; n++, at += row) {
 		struct group *g = &e->groups[n];
 
-		g->first = n * 3;
 		g->count = n ? 1 : MIN(channels, 3u);
-		g->channels = &e->channels[g->first];
-		g->same = at;
-		g->same_above = at + row;
+		g->shift = n ? 24 : 16;
+		g->channels = &e->channels[n * 3];
+		g->residuals = at;
+		g->same = (uint8_t *)(e->memory + 5 * (size_t)row) + 2 * (size_t)row * n;
+		g->same_above = g->same + row;
 		quic_pace_reset(&g->pace);
 	}
 	return 0;
 }
 
-static void next_row(struct encoder *e)
+/* Takes in a row: its words and their residuals. */
+static void begin_row(
+	struct encoder *e, enum quic_type type, bool first, const uint8_t *pixels, uint32_t width)
 {
-	for (uint32_t c = 0; c < 4; c++) {
-		uint8_t *swap = e->planes[c];
+	const uint8_t *row = (const uint8_t *)e->words, *above = (const uint8_t *)e->above;
+	size_t size = 4 * (size_t)width;
 
-		e->planes[c] = e->above[c];
-		e->above[c] = swap;
-	}
+	load_row(type, pixels, width, e->words);
+	if (first)
+		residuals_first(row, size, e->family.bits, (uint8_t *)e->fresh);
+	else
+		residuals(row, above, size, e->family.bits, (uint8_t *)e->fresh);
+}
+
+static void end_row(struct encoder *e)
+{
+	uint32_t *words = e->words;
+
+	e->words = e->above;
+	e->above = words;
 	for (uint32_t n = 0; n < e->group_count; n++) {
 		uint8_t *swap = e->groups[n].same;
 
@@ -428,10 +402,10 @@ int quic_encode(struct buf *out, enum quic_type type, uint32_t width, uint32_t h
 	put_word(&e->writer, width);
 	put_word(&e->writer, height);
 	for (uint32_t y = 0; y < height && !err; y++) {
-		split_row(e, type, pixels + stride * (ptrdiff_t)y, width);
+		begin_row(e, type, y == 0, pixels + stride * (ptrdiff_t)y, width);
 		for (uint32_t n = 0; n < e->group_count; n++)
 			code_row(e, &e->groups[n], y == 0, width);
-		next_row(e);
+		end_row(e);
 		err = make_room(e, out, &begin, room);
 	}
 	if (!err) {
