@@ -93,7 +93,7 @@ static void report(const struct bench *b, const char *what, struct result *r)
 	fflush(stdout);
 }
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
 	fprintf(stderr, "bench_codecs: %s failed\n", what);
 	exit(1);
@@ -253,9 +253,9 @@ static void bench_alone(struct bench *b)
 	struct buf jpeg = { 0 };
 
 	for (int i = 0; i < b->runs; i++) {
-		struct glz_dictionary *dictionary;
-		struct surface *surface;
-		struct glz_window *window;
+		struct glz_dictionary *dictionary = NULL;
+		struct surface *surface = NULL;
+		struct glz_window *window = NULL;
 		double start;
 
 		buf_clear(&b->stream);
