@@ -64,9 +64,10 @@ def main():
 			boot_image(lib.temporary_folder())])
 		guest = qemu.wait_still(accept=lambda p: p.colours() > 100)
 		x = lib.XServer(1600, 900)
-		lib.Process(["openbox", "--sm-disable"], env=x.env)
-		lib.wait_until(lambda: "window id" in lib.run(
-			["xprop", "-root", "_NET_SUPPORTING_WM_CHECK"], env=x.env)[1], what="openbox")
+		# It says when it has begun: a window that is mapped while it begins may never be shown.
+		begun = os.path.join(lib.temporary_folder(), "begun")
+		lib.Process(["openbox", "--sm-disable", "--startup", "touch " + begun], env=x.env)
+		lib.wait_until(lambda: os.path.exists(begun), what="openbox")
 		connect = [lib.SPICEBOX, "connect", "127.0.0.1:%d" % qemu.port]
 
 		viewer = lib.Process(connect, env=x.env)
