@@ -130,10 +130,12 @@ void pool_destroy(struct pool *pool)
 	for (uint32_t i = 0; i < pool->threads; i++)
 		pthread_join(pool->ids[i], NULL);
 	while (pool->first) {
-		struct pool_job *next = pool->first->next;
+		struct pool_job *job = pool->first;
 
-		free(pool->first);
-		pool->first = next;
+		pool->first = job->next;
+		if (job->done)
+			job->done(job->opaque);
+		free(job);
 	}
 	pthread_cond_destroy(&pool->changed);
 	pthread_mutex_destroy(&pool->lock);

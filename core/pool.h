@@ -10,7 +10,8 @@ struct pool;
 
 /* At most `threads` workers (0: one per CPU, at most 8), started when first needed. */
 int pool_create(struct pool **out, uint32_t threads);
-/* Waits for what is running, drops what has not begun (its `done` is not called). */
+/* Waits for what is running. What has not begun is not worked on any more, but its `done` is called
+ * here, so that it can free what it has: a job must bear that after its owner went. */
 void pool_destroy(struct pool *pool);
 /* Runs work(opaque) on a worker, then done(opaque) on the loop's thread (done may be NULL). */
 int pool_submit(struct pool *pool, struct loop *loop, loop_fn *work, loop_fn *done, void *opaque);

@@ -244,6 +244,53 @@ static void the_pool_works_elsewhere_and_is_done_here(void **state)
 	pool_destroy(pool);
 }
 
+static void hold_up(void *opaque)
+{
+	struct step *step = opaque;
+	uint64_t count;
+
+	step->again = read(step->fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static void count_done(void *opaque)
+{
+	struct step *step = opaque;
+
+	step->trace->text[0]++;
+}
+
+static void *let_go_later(void *opaque)
+{
+	struct step *step = opaque;
+	uint64_t one = 1;
+
+	usleep(20000);
+	assert_int_equal(write(step->fd, &one, sizeof(one)), sizeof(one));
+	return NULL;
+}
+
+/* What has not begun is told that it is done, too, so that nothing of it is lost. */
+static void a_destroyed_pool_ends_what_it_did_not_begin(void **state)
+{
+	struct trace *trace = *state;
+	struct step held = { trace, .fd = eventfd(0, EFD_CLOEXEC) };
+	struct step waiting = { trace, .fd = held.fd };
+	pthread_t thread;
+	struct pool *pool;
+
+	assert_int_equal(pool_create(&pool, 1), 0);
+	assert_int_equal(pool_submit(pool, trace->loop, hold_up, NULL, &held), 0);
+	assert_int_equal(pool_submit(pool, trace->loop, hold_up, count_done, &waiting), 0);
+	assert_int_equal(pool_submit(pool, trace->loop, hold_up, count_done, &waiting), 0);
+	assert_int_equal(pthread_create(&thread, NULL, let_go_later, &held), 0);
+	pool_destroy(pool);
+	pthread_join(thread, NULL);
+	assert_int_equal(trace->text[0], 2);
+	assert_false(waiting.again); /* it was not worked on */
+	trace->text[0] = 0;
+	close(held.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +304,8 @@ int main(void)
 		cmocka_unit_test(pending_posts_run_at_destroy),
 		cmocka_unit_test_setup_teardown(
 			the_pool_works_elsewhere_and_is_done_here, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			a_destroyed_pool_ends_what_it_did_not_begin, make, unmake),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
