@@ -103,14 +103,37 @@ static inline void take_literals(
 	d->source.at = p;
 }
 
-/* Copies forwards what begins `distance` words before, which repeats what it has just written where
- * the two overlap. In another picture nothing does: the distance is SIZE_MAX. */
-static inline void copy_words(
-	enum unit unit, uint32_t *to, const uint32_t *from, size_t distance, size_t count)
+/* Writes `count` times the same word, at most `room` of them. */
+static inline void fill_words(uint32_t *to, uint32_t word, size_t count, size_t room)
 {
+	const uint32_t eight[8] = { word, word, word, word, word, word, word, word };
+	size_t n = 0;
+
+	for (; n < count && room - n >= ARRAY_SIZE(eight); n += ARRAY_SIZE(eight))
+		memcpy(to + n, eight, sizeof(eight));
+	for (; n < count; n++)
+		to[n] = word;
+}
+
+/* Copies forwards what begins `distance` words before, which repeats what it has just written where
+ * the two overlap. In another picture nothing does: the distance is SIZE_MAX. Up to `room` words may
+ * be read and written: what is beyond the match will be written again. */
+static inline void copy_words(enum unit unit, uint32_t *to, const uint32_t *from, size_t distance,
+	size_t count, size_t room)
+{
+	enum { SHORT = 8 };
+
 	if (unit == UNIT_ALPHA) {
 		for (size_t i = 0; i < count; i++)
 			to[i] = (to[i] & 0xffffff) | (from[i] & 0xff000000);
+		return;
+	}
+	if (distance == 1) {
+		fill_words(to, *from, count, room);
+		return;
+	}
+	if (count <= SHORT && distance >= SHORT && room >= SHORT) { /* mostly so: no call */
+		memcpy(to, from, SHORT * sizeof(*to));
 		return;
 	}
 	while (count > distance) { /* the repeated piece doubles each time */
@@ -166,9 +189,9 @@ static inline bool take_match(struct source *s, uint32_t control, struct match *
 	return true;
 }
 
-/* Where a match of another picture lies. 0, -EAGAIN or -EPROTO. */
+/* Where a match of another picture lies, and how many words there are from there on. 0, -EAGAIN or -EPROTO. */
 static int find_other(struct decoding *d, const struct match *m, uint64_t length, uint32_t scale,
-	const uint32_t **from)
+	const uint32_t **from, size_t *there)
 {
 	uint64_t id = d->header->id - m->image_distance;
 	uint64_t offset = (uint64_t)m->offset * scale;
@@ -187,6 +210,7 @@ static int find_other(struct decoding *d, const struct match *m, uint64_t length
 	if (offset > d->other.count || length > d->other.count - offset)
 		return -EPROTO;
 	*from = d->other.pixels + offset;
+	*there = d->other.count - (size_t)offset;
 	return 0;
 }
 
@@ -201,7 +225,7 @@ static inline int decompress(
 	size_t done = 0;
 
 	while (done < count) {
-		size_t distance = SIZE_MAX;
+		size_t distance = SIZE_MAX, room = count - done, there;
 		const uint32_t *from;
 		uint64_t length;
 		uint32_t control;
@@ -225,16 +249,17 @@ static inline int decompress(
 		if (length > count - done)
 			return -EPROTO;
 		if (m.image_distance) {
-			err = find_other(d, &m, length, scale, &from);
+			err = find_other(d, &m, length, scale, &from, &there);
 			if (err)
 				return err;
+			room = MIN(room, there);
 		} else {
 			distance = ((size_t)m.offset + 1) * scale;
 			if (distance > done)
 				return -EPROTO;
 			from = words + done - distance;
 		}
-		copy_words(unit, words + done, from, distance, length);
+		copy_words(unit, words + done, from, distance, length, room);
 		done += length;
 	}
 	return 0;

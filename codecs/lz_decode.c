@@ -80,11 +80,29 @@ static inline void take_literals(struct source *s, enum lz_unit unit, uint8_t *p
 	}
 }
 
-/* Copies a match forwards, which repeats what it has just written where it overlaps. */
-static inline void copy_match(uint8_t *to, size_t distance_bytes, size_t bytes)
+/* Writes `count` times the same word, at most `room` of them. */
+static inline void fill_words(uint8_t *to, uint32_t word, size_t count, size_t room)
 {
+	const uint32_t eight[8] = { word, word, word, word, word, word, word, word };
+	size_t n = 0;
+
+	for (; n < count && room - n >= ARRAY_SIZE(eight); n += ARRAY_SIZE(eight))
+		memcpy(to + 4 * n, eight, sizeof(eight));
+	for (; n < count; n++)
+		memcpy(to + 4 * n, &word, 4);
+}
+
+/* Copies a match forwards, which repeats what it has just written where it overlaps. Up to `room` may
+ * be written: what is beyond the match will be written again. */
+static inline void copy_match(uint8_t *to, size_t distance_bytes, size_t bytes, size_t room)
+{
+	enum { SHORT = 32 };
 	const uint8_t *from = to - distance_bytes;
 
+	if (bytes <= SHORT && distance_bytes >= SHORT && room >= SHORT) { /* mostly so: no call */
+		memcpy(to, from, SHORT);
+		return;
+	}
 	while (bytes > distance_bytes) { /* the repeated piece doubles each time */
 		memcpy(to, from, distance_bytes);
 		to += distance_bytes;
@@ -147,8 +165,15 @@ static inline int decompress(struct source *s, enum lz_unit unit, uint8_t *units
 			length += lz_length_bias(unit);
 			if (distance > done || length > count - done)
 				return -EPROTO;
-			copy_match(units + done * size, (size_t)distance * size,
-				(size_t)length * size);
+			if (unit == LZ_UNIT_RGB && distance == 1) {
+				uint32_t word;
+
+				memcpy(&word, units + (done - 1) * size, 4);
+				fill_words(units + done * size, word, (size_t)length, count - done);
+			} else {
+				copy_match(units + done * size, (size_t)distance * size,
+					(size_t)length * size, (count - done) * size);
+			}
 		}
 		done += (size_t)length;
 	}
