@@ -129,9 +129,13 @@ static void draw_line(struct stroke *stroke, const struct point *a, const struct
 
 /* ---- dashes ---- */
 
+/* Those with even numbers are drawn. A line that starts with a gap begins with number 1 of the list
+ * turned by one, as libspice's canvas has it. */
 static int32_t dash_length(const struct draw *draw, uint32_t i)
 {
-	return pixel_of(draw->stroke.dashes[i]) & 0xff;
+	uint32_t at = draw->stroke.start_with_gap ? (i + 1) % draw->stroke.dash_count : i;
+
+	return pixel_of(draw->stroke.dashes[at]) & 0xff;
 }
 
 static void next_dash(struct stroke *stroke)
@@ -145,7 +149,6 @@ static void next_dash(struct stroke *stroke)
 /* Every pixel is a step of a dash, whatever the slope. */
 static void draw_dashed_line(struct stroke *stroke, const struct point *a, const struct point *b)
 {
-	const struct draw *draw = stroke->canvas->draw;
 	int64_t dx = llabs((int64_t)b->x - a->x), dy = llabs((int64_t)b->y - a->y);
 	int32_t sx = b->x < a->x ? -1 : 1, sy = b->y < a->y ? -1 : 1;
 	bool steep = dx <= dy;
@@ -157,7 +160,7 @@ static void draw_dashed_line(struct stroke *stroke, const struct point *a, const
 	for (int64_t at = 0; at < slope.longer && stroke->work < WORK_MAX;) {
 		int64_t n = MIN((int64_t)stroke->dash_left, slope.longer - at);
 		int64_t first = at, last = at + n;
-		bool gap = (stroke->dash & 1) != draw->stroke.start_with_gap;
+		bool gap = stroke->dash & 1;
 
 		if (steep)
 			limit_steps(a->y, sy, e->top, e->bottom, &first, &last);
@@ -179,10 +182,10 @@ static void draw_lines(struct stroke *stroke)
 {
 	const struct draw *draw = stroke->canvas->draw;
 
-	stroke->dash = 0;
-	stroke->dash_left = draw->stroke.dash_count ? dash_length(draw, 0) : 0;
-	if (draw->stroke.dash_count && stroke->dash_left == 0)
+	if (draw->stroke.dash_count) {
+		stroke->dash = draw->stroke.start_with_gap ? 0 : draw->stroke.dash_count - 1u;
 		next_dash(stroke);
+	}
 	for (uint32_t i = 1; i < stroke->count; i++) {
 		if (draw->stroke.dash_count)
 			draw_dashed_line(stroke, &stroke->points[i - 1], &stroke->points[i]);

@@ -305,8 +305,9 @@ static int check_area(const struct qxl_parser *parser, uint32_t surface_id, cons
 static int parse_source(const struct qxl_parser *parser, const struct drawable *drawable,
 	uint64_t address, struct rect *area, struct draw_source *out)
 {
-	bool scaled = rect_width(area) != rect_width(&drawable->box) ||
-		rect_height(area) != rect_height(&drawable->box);
+	/* Not checked yet: the differences may not fit their type. */
+	bool scaled = (int64_t)area->right - area->left != rect_width(&drawable->box) ||
+		(int64_t)area->bottom - area->top != rect_height(&drawable->box);
 	const struct rect *self = &drawable->self_area;
 	struct rect bounds;
 	int err;
