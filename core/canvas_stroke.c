@@ -208,11 +208,12 @@ static int64_t dot(const struct path_point *from_a, const struct path_point *a,
 static bool is_flat(const struct path_point *from, const struct path_point *control,
 	const struct path_point *to)
 {
-	double reach = (double)dot(from, control, from, control);
-	double chord = (double)dot(from, to, from, to);
-	double along = (double)dot(from, control, from, to);
+	/* Products of four coordinates. */
+	__int128 reach = dot(from, control, from, control);
+	__int128 chord = dot(from, to, from, to);
+	__int128 along = dot(from, control, from, to);
 
-	return (reach * chord - along * along) / 8 < chord;
+	return (reach * chord - along * along) >> 3 < chord;
 }
 
 static struct path_point middle(const struct path_point *a, const struct path_point *b)
