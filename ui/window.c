@@ -93,6 +93,8 @@ static int open_sdl(struct window *window, bool full_screen)
 {
 	uint32_t flags = SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI;
 	sdl_hints();
+	/* Before, as SDL brings back at its end what it found; after, as it has a handler, too. */
+	window_survive_x_errors();
 	if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0)
 		return -ENODEV;
 	window_survive_x_errors();

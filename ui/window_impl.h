@@ -132,7 +132,7 @@ void window_toggle_full_screen(struct window *window);
 
 /* screen.c: how many window pixels one guest pixel should have on this screen. */
 uint32_t window_screen_zoom(SDL_Window *sdl);
-/* Once the video system is up: an X error (a window that has gone) is logged and nothing more. */
+/* From here on an X error (a window that has gone) is logged and nothing more. */
 void window_survive_x_errors(void);
 
 #endif
