@@ -149,7 +149,11 @@ def check_hands(folder, x):
 	viewer = lib.Process([lib.SPICEBOX, "connect", "127.0.0.1:%d" % qemu.port], env=x.env)
 	window = x.window("^testvm - spicebox$")
 	x.wait_picture(window, before)
-	x.xdotool("mousemove", "--window", window, 100, 100, "key", "k")
+	# The picture comes before the inputs channel is up.
+	lib.wait_until(lambda: "channel name: inputs" in qemu.command("info spice"), what="the inputs channel")
+	x.xdotool("mousemove", "--window", window, 100, 100)
+	x.xdotool("windowfocus", "--sync", window)
+	x.xdotool("key", "k")
 	after = lib.wait_until(lambda: (lambda p: p if p.difference(before) else None)(
 		qemu.screendump()), what="a key at the guest")
 	square = after.crop(0, 0, 32, 32)
