@@ -72,7 +72,7 @@ class Link:
 
 	def read(self, size):
 		while len(self.data) < size:
-			part = self.socket.recv(262144)
+			part = self.socket.recv(65536)
 			if not part:
 				raise ConnectionError("the server closed the link")
 			self.data += part
