@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "codecs/glz_format.h"
+#include "codecs/lz_match.h"
 #include "core/util.h"
 #include "core/wire.h"
 
@@ -276,28 +277,12 @@ static inline uint32_t unit_bytes(enum lz_unit unit)
 	return unit == LZ_UNIT_BYTE ? 1 : 4;
 }
 
-static inline uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, 8);
-	return v;
-}
-
-static inline uint32_t load32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, 4);
-	return v;
-}
-
 /* Hash of the next three words, or four bytes: above the table's index, below it the entry's tag. */
 static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p)
 {
 	uint64_t v = unit == LZ_UNIT_BYTE
-		? load32(p) * 0x9e3779b97f4a7c15u
-		: (load64(p) ^ (uint64_t)load32(p + 8) << 24) * 0x9e3779b97f4a7c15u;
+		? lz_load32(p) * 0x9e3779b97f4a7c15u
+		: (lz_load64(p) ^ (uint64_t)lz_load32(p + 8) << 24) * 0x9e3779b97f4a7c15u;
 
 	return (uint32_t)(v >> (64 - HASH_BITS - TAG_BITS));
 }
@@ -305,26 +290,7 @@ static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p)
 /* The same of two words. */
 static inline uint32_t pair_hash_at(const uint8_t *p)
 {
-	return (uint32_t)(load64(p) * 0x9e3779b97f4a7c15u >> (64 - PAIR_BITS - TAG_BITS));
-}
-
-/* How many units from a and b on are equal; at most `most`. */
-static inline uint32_t match_length(
-	enum lz_unit unit, const uint8_t *a, const uint8_t *b, uint32_t most)
-{
-	uint32_t size = unit_bytes(unit);
-	size_t bytes = (size_t)most * size, n = 0;
-
-	while (n + 8 <= bytes) {
-		uint64_t differ = load64(a + n) ^ load64(b + n);
-
-		if (differ)
-			return (uint32_t)((n + (size_t)__builtin_ctzll(differ) / 8) / size);
-		n += 8;
-	}
-	while (n + size <= bytes && !memcmp(a + n, b + n, size))
-		n += size;
-	return (uint32_t)(n / size);
+	return (uint32_t)(lz_load64(p) * 0x9e3779b97f4a7c15u >> (64 - PAIR_BITS - TAG_BITS));
 }
 
 struct search {
@@ -343,7 +309,8 @@ static inline struct reference look(const struct search *s, enum lz_unit unit, u
 	uint32_t most = s->image.count - s->at, size;
 	struct reference ref = { 0 };
 
-	if (unit == LZ_UNIT_BYTE ? load32(here) != load32(there) : load64(here) != load64(there))
+	if (unit == LZ_UNIT_BYTE ? lz_load32(here) != lz_load32(there)
+				 : lz_load64(here) != lz_load64(there))
 		return ref;
 	if (place - s->image.start < s->at) {
 		ref.offset = s->image.start + s->at - place - 1;
@@ -357,7 +324,7 @@ static inline struct reference look(const struct search *s, enum lz_unit unit, u
 		ref.offset = place - other->start;
 		most = MIN(most, other->count - ref.offset);
 	}
-	ref.length = match_length(unit, here, there, most);
+	ref.length = lz_match_length(unit_bytes(unit), here, there, most);
 	size = 3 + distance_bytes(&ref) + (ref.offset >= GLZ_OFFSET_FAR);
 	if (ref.length * lz_literal_bytes(unit) <= size)
 		ref.length = 0;
@@ -407,7 +374,7 @@ static inline uint32_t run_length(const struct search *s, enum lz_unit unit)
 
 	if (s->at == 0 || most < 3 || memcmp(here, here - size, size) != 0)
 		return 0;
-	length = match_length(unit, here, here - size, most);
+	length = lz_match_length(size, here, here - size, most);
 	return length < 3 + (unit == LZ_UNIT_BYTE) ? 0 : length;
 }
 

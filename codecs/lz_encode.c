@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "codecs/lz_format.h"
+#include "codecs/lz_match.h"
 #include "core/surface.h"
 #include "core/util.h"
 #include "core/wire.h"
@@ -19,49 +20,14 @@ struct sink {
 	uint8_t *at;
 };
 
-static inline uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, 8);
-	return v;
-}
-
-static inline uint32_t load32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, 4);
-	return v;
-}
-
 /* Hash of the units that the shortest worthwhile match has: 3 bytes, 2 words of 16 or 32 bits. */
 static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p)
 {
-	uint64_t v = unit == LZ_UNIT_BYTE ? load32(p) & 0xffffff
-		: unit == LZ_UNIT_RGB16   ? load32(p)
-					  : load64(p);
+	uint64_t v = unit == LZ_UNIT_BYTE ? lz_load32(p) & 0xffffff
+		: unit == LZ_UNIT_RGB16   ? lz_load32(p)
+					  : lz_load64(p);
 
 	return (uint32_t)(v * 0x9e3779b97f4a7c15u >> (64 - HASH_BITS));
-}
-
-/* How many units from a and b on are equal, b before a; at most `most`. */
-static inline uint32_t match_length(
-	enum lz_unit unit, const uint8_t *a, const uint8_t *b, uint32_t most)
-{
-	uint32_t size = lz_unit_bytes(unit);
-	size_t bytes = (size_t)most * size, n = 0;
-
-	while (n + 8 <= bytes) {
-		uint64_t differ = load64(a + n) ^ load64(b + n);
-
-		if (differ)
-			return (uint32_t)((n + (size_t)__builtin_ctzll(differ) / 8) / size);
-		n += 8;
-	}
-	while (n + size <= bytes && !memcmp(a + n, b + n, size))
-		n += size;
-	return (uint32_t)(n / size);
 }
 
 static inline void put_literals(
@@ -134,7 +100,7 @@ static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t 
 		uint32_t distance = 1, length = 0, hash, ref;
 
 		if (at > 0 && count - at >= 3)
-			length = match_length(unit, here, here - size, count - at);
+			length = lz_match_length(size, here, here - size, count - at);
 		if (length < 3) {
 			length = 0;
 			hash = hash_at(unit, here);
@@ -142,8 +108,8 @@ static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t 
 			search->last[hash] = at + 1;
 			distance = at + 1 - ref;
 			if (ref && distance < LZ_DISTANCE_END)
-				length = match_length(
-					unit, here, here - (size_t)distance * size, count - at);
+				length = lz_match_length(
+					size, here, here - (size_t)distance * size, count - at);
 		}
 		if (length < shortest_match(unit, distance)) {
 			at++;

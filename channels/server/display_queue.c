@@ -165,23 +165,6 @@ struct rect display_queue_draw_area(const struct draw *draw)
 	return area;
 }
 
-static size_t image_bytes(const struct image *image)
-{
-	return image ? (size_t)image->stride * image->height : 0;
-}
-
-static size_t draw_bytes(const struct draw *draw)
-{
-	switch (draw->type) {
-	case DRAW_FILL:
-		return image_bytes(draw->fill.brush.pattern.image) +
-			image_bytes(draw->fill.mask.image);
-	case DRAW_COPY:
-		return image_bytes(draw->copy.source.image) + image_bytes(draw->copy.mask.image);
-	default: return 0;
-	}
-}
-
 /* Whether viewers draw it exactly as our canvas does: scaling is each canvas's own art. */
 static bool is_exact(const struct draw *draw)
 {
@@ -282,7 +265,7 @@ void display_queue_draw(struct display_queue *queue, struct draw *draw)
 	/* The first picture will show it. */
 	if (rect_empty(&area) || !view->created || view->no_picture)
 		return;
-	if (is_exact(draw) && draw_bytes(draw) <= DRAW_BYTES_MAX && !reads_dirty(queue, draw))
+	if (is_exact(draw) && draw_memory(draw) <= DRAW_BYTES_MAX && !reads_dirty(queue, draw))
 		item = calloc(1, sizeof(*item));
 	if (!item) {
 		mark_dirty(queue, draw->surface_id, &area);
@@ -295,7 +278,7 @@ void display_queue_draw(struct display_queue *queue, struct draw *draw)
 	item->kind = QUEUE_DRAW;
 	item->surface_id = draw->surface_id;
 	item->draw = draw_ref(draw);
-	item->bytes = draw_bytes(draw);
+	item->bytes = draw_memory(draw);
 	queue_push(queue, item);
 	bound(queue);
 }
