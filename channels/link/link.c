@@ -216,6 +216,10 @@ static void queue_advance(struct link *link, size_t bytes)
 			return;
 		}
 		bytes -= left;
+		if (item->header_bytes) { /* the handshake's have none */
+			link->sent_messages++;
+			link->sent_bytes += item->header_bytes + item->body.size;
+		}
 		link->queue = item->next;
 		if (!link->queue)
 			link->queue_end = &link->queue;
@@ -306,6 +310,12 @@ static void on_idle(void *opaque)
 size_t link_queued_bytes(const struct link *link)
 {
 	return link->queued_bytes;
+}
+
+void link_sent(const struct link *link, uint64_t *messages, uint64_t *bytes)
+{
+	*messages = link->sent_messages;
+	*bytes = link->sent_bytes;
 }
 
 int link_start_acks(struct link *link)

@@ -108,6 +108,8 @@ bool link_is_up(const struct link *link);
 int link_send(struct link *link, uint16_t type, struct buf *body);
 /* Bytes that wait to be written. */
 size_t link_queued_bytes(const struct link *link);
+/* The messages, and their bytes with headers, that were written since the link went up. */
+void link_sent(const struct link *link, uint64_t *messages, uint64_t *bytes);
 /* Whether the peer lags behind: much is queued, or its acks are missing. What can be put off should
  * be, until `drained`. */
 bool link_congested(struct link *link);

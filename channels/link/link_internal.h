@@ -57,6 +57,7 @@ struct link {
 	struct link_item **queue_end;
 	size_t queued_bytes;
 	uint64_t serial;
+	uint64_t sent_messages, sent_bytes; /* since it went up */
 	/* Server: messages since the last ack. 0 window: no acks are asked for. */
 	uint32_t ack_window;
 	uint32_t unacked;

@@ -22,6 +22,32 @@ enum {
 
 static void session_destroy(struct session *session);
 
+/* Adds what a channel's link has sent. */
+static void count_channel(struct spice_server_stats *stats, const struct channel *channel)
+{
+	uint64_t messages, bytes;
+
+	link_sent(channel->link, &messages, &bytes);
+	stats->channels[channel->type].count += messages;
+	stats->channels[channel->type].bytes += bytes;
+}
+
+void spice_server_stats(struct spice_server *server, struct spice_server_stats *out)
+{
+	*out = server->stats;
+	out->backlog = 0;
+	for (struct session *s = server->sessions; s; s = s->next) {
+		for (struct channel *c = s->channels; c; c = c->next) {
+			uint32_t backlog = link_queued_bytes(c->link) > 0;
+
+			if (c->ops->backlog)
+				backlog += c->ops->backlog(c);
+			out->backlog = MAX(out->backlog, backlog);
+			count_channel(out, c);
+		}
+	}
+}
+
 static void channel_destroy(struct channel *channel)
 {
 	struct link *link = channel->link;
@@ -32,6 +58,7 @@ static void channel_destroy(struct channel *channel)
 			break;
 		}
 	}
+	count_channel(&channel->session->server->stats, channel);
 	channel->ops->destroy(channel);
 	link_destroy(link);
 }

@@ -3,6 +3,7 @@
 #ifndef CHANNELS_SERVER_SERVER_H
 #define CHANNELS_SERVER_SERVER_H
 
+#include "channels/server/server_stats.h"
 #include "core/display.h"
 #include "core/loop.h"
 #include "core/pool.h"
@@ -35,5 +36,8 @@ int spice_server_listen_tcp(struct spice_server *server, const char *address, ui
 int spice_server_listen_unix(struct spice_server *server, const char *path);
 /* Serves an already connected stream socket; owns the fd from here on, also on failure. */
 int spice_server_add_client_fd(struct spice_server *server, int fd);
+
+/* What was sent so far, and what waits. */
+void spice_server_stats(struct spice_server *server, struct spice_server_stats *out);
 
 #endif

@@ -373,6 +373,18 @@ static void display_drained(struct channel *channel)
 	pump(of_channel(channel));
 }
 
+static uint32_t display_backlog(struct channel *channel)
+{
+	struct display_channel *display = of_channel(channel);
+	uint32_t dirty = 0;
+
+	for (uint32_t id = 0; display->started && id < DISPLAY_MAX_SURFACES; id++)
+		if (display->queue.views[id].created &&
+			!region_empty(&display->queue.views[id].dirty))
+			dirty++;
+	return display->queue.items + dirty + (display->job ? 1 : 0);
+}
+
 static void display_destroy_channel(struct channel *channel)
 {
 	struct display_channel *display = of_channel(channel);
@@ -389,6 +401,7 @@ static const struct channel_ops display_ops = {
 	.start = display_start,
 	.message = display_message,
 	.drained = display_drained,
+	.backlog = display_backlog,
 	.destroy = display_destroy_channel,
 };
 

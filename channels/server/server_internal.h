@@ -20,6 +20,8 @@ struct channel_ops {
 	int (*message)(struct channel *channel, uint16_t type, const uint8_t *body, size_t size);
 	/* May be NULL: never congested, or nothing put off. */
 	void (*drained)(struct channel *channel);
+	/* The drawings and pictures that it has yet to hand to its link. May be NULL: none. */
+	uint32_t (*backlog)(struct channel *channel);
 	/* Frees what the channel holds, and itself; the link is the caller's. */
 	void (*destroy)(struct channel *channel);
 };
@@ -71,6 +73,8 @@ struct spice_server {
 	uint32_t head_count;
 	struct cursor_state cursor; /* the shape is borrowed from the hub */
 	struct input_listener input_listener;
+	/* The channels' part is added as their links go; who encodes counts the rest. */
+	struct spice_server_stats stats;
 };
 
 /* Each makes its channel; -ENOMEM. */
