@@ -2,6 +2,9 @@
 /* Rectangles, and regions as a thin cover over pixman's. */
 #include "core/rect.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "core/util.h"
 
 struct rect rect_intersect(const struct rect *a, const struct rect *b)
@@ -125,6 +128,27 @@ void region_intersect_rect(struct region *region, const struct rect *rect)
 	pixman_from_rect(&other, rect);
 	pixman_region32_intersect(&region->pixman, &region->pixman, &other);
 	pixman_region32_fini(&other);
+}
+
+int region_set_rects(struct region *region, const struct rect *rects, uint32_t count)
+{
+	pixman_box32_t *boxes = calloc(MAX(count, 1u), sizeof(*boxes));
+	pixman_region32_t made;
+	int used = 0;
+	bool ok;
+
+	if (!boxes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		if (!rect_empty(&rects[i]))
+			boxes[used++] = box_of(&rects[i]);
+	ok = pixman_region32_init_rects(&made, boxes, used);
+	free(boxes);
+	if (!ok)
+		return -ENOMEM;
+	pixman_region32_fini(&region->pixman);
+	region->pixman = made;
+	return 0;
 }
 
 void region_translate(struct region *region, int32_t dx, int32_t dy)

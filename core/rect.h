@@ -58,6 +58,8 @@ void region_subtract(struct region *region, const struct region *other);
 void region_subtract_rect(struct region *region, const struct rect *rect);
 void region_intersect(struct region *region, const struct region *other);
 void region_intersect_rect(struct region *region, const struct rect *rect);
+/* Makes it the union of rectangles, empty ones ignored. 0 or -ENOMEM, then it is as it was. */
+int region_set_rects(struct region *region, const struct rect *rects, uint32_t count);
 void region_translate(struct region *region, int32_t dx, int32_t dy);
 bool region_empty(const struct region *region);
 struct rect region_extents(const struct region *region);

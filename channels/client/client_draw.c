@@ -108,9 +108,7 @@ static int make_draw(struct client_display *display, enum draw_type type,
 	if (err < 0)
 		return err;
 	(*out)->clipped = base->clip.clipped;
-	if (base->clip.clipped)
-		proto_clip_region(&base->clip, &(*out)->clip);
-	return 0;
+	return base->clip.clipped ? proto_clip_region(&base->clip, &(*out)->clip) : 0;
 }
 
 /* ---- messages ---- */

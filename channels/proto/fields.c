@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading and writing the kinds of fields but images, whose code is in fields_image.c. */
+/* Reading and writing the kinds of fields but images (fields_image.c), paths, strings and
+ * compositions (fields_shapes.c). */
 #include "channels/proto/fields.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <spice/enums.h>
@@ -21,12 +24,23 @@ int proto_writer_end(struct proto_writer *w)
 {
 	for (uint32_t i = 0; i < w->pending_count; i++) {
 		wire_patch_u32(&w->wire, w->pending[i].at, (uint32_t)w->wire.buf->size);
-		proto_image_write(&w->wire, w->pending[i].image);
+		w->pending[i].write(&w->wire, w->pending[i].what);
 	}
 	if (!w->wire.failed)
 		return 0;
 	buf_clear(w->wire.buf);
 	return -ENOMEM;
+}
+
+void proto_write_pointer(struct proto_writer *w, proto_pointed_fn *write, const void *what)
+{
+	if (what) {
+		assert(w->pending_count < ARRAY_SIZE(w->pending)); /* no message has more */
+		w->pending[w->pending_count].at = w->wire.buf->size;
+		w->pending[w->pending_count].write = write;
+		w->pending[w->pending_count++].what = what;
+	}
+	wire_write_u32(&w->wire, 0);
 }
 
 /* ---- numbers and bytes ---- */
@@ -238,8 +252,12 @@ void proto_read_resources(struct wire_reader *r, struct proto_resources *v)
 void proto_write_resources(struct proto_writer *w, const struct proto_resources *v)
 {
 	wire_write_u16(&w->wire, v->count);
-	if (v->count)
-		wire_write_bytes(&w->wire, v->wire, (size_t)v->count * RESOURCE_BYTES);
+	for (uint32_t i = 0; i < v->count; i++) {
+		struct proto_resource item = v->items ? v->items[i] : proto_resource(v, i);
+
+		wire_write_u8(&w->wire, item.type);
+		wire_write_u64(&w->wire, item.id);
+	}
 }
 
 struct proto_resource proto_resource(const struct proto_resources *list, uint32_t i)
@@ -263,8 +281,13 @@ void proto_read_waits(struct wire_reader *r, struct proto_waits *v)
 void proto_write_waits(struct proto_writer *w, const struct proto_waits *v)
 {
 	wire_write_u8(&w->wire, v->count);
-	if (v->count)
-		wire_write_bytes(&w->wire, v->wire, (size_t)v->count * WAIT_BYTES);
+	for (uint32_t i = 0; i < v->count; i++) {
+		struct proto_wait item = v->items ? v->items[i] : proto_wait(v, i);
+
+		wire_write_u8(&w->wire, item.channel_type);
+		wire_write_u8(&w->wire, item.channel_id);
+		wire_write_u64(&w->wire, item.serial);
+	}
 }
 
 struct proto_wait proto_wait(const struct proto_waits *list, uint32_t i)
@@ -282,54 +305,92 @@ struct proto_wait proto_wait(const struct proto_waits *list, uint32_t i)
 
 /* ---- what drawings begin with ---- */
 
-void proto_read_base(struct wire_reader *r, struct proto_base *v)
+static struct rect clip_rect(const struct proto_clip *clip, uint32_t i)
 {
-	uint8_t clip;
+	struct wire_reader r;
+	struct rect rect;
 
-	v->surface_id = wire_read_u32(r);
-	proto_read_rect(r, &v->box);
-	clip = wire_read_u8(r);
-	if (clip == SPICE_CLIP_TYPE_NONE)
+	wire_reader_init(&r, clip->wire, (size_t)clip->count * RECT_BYTES);
+	wire_skip(&r, (size_t)i * RECT_BYTES);
+	proto_read_rect(&r, &rect);
+	return rect;
+}
+
+/* Whether the rectangles are disjoint and in y-x order, as regions give them. */
+static bool clip_in_order(const struct proto_clip *clip)
+{
+	struct rect before = clip_rect(clip, 0);
+
+	for (uint32_t i = 1; i < clip->count; i++) {
+		struct rect rect = clip_rect(clip, i);
+		bool beside = rect.top == before.top && rect.bottom == before.bottom &&
+			rect.left >= before.right;
+
+		if (rect_empty(&rect) || (!beside && rect.top < before.bottom))
+			return false;
+		before = rect;
+	}
+	return true;
+}
+
+void proto_read_clip(struct wire_reader *r, struct proto_clip *v)
+{
+	uint8_t type = wire_read_u8(r);
+
+	if (type == SPICE_CLIP_TYPE_NONE)
 		return;
-	v->clip.clipped = true;
-	v->clip.count = wire_read_u32(r);
-	if (clip != SPICE_CLIP_TYPE_RECTS || v->clip.count > PROTO_CLIP_RECTS_MAX) {
+	v->clipped = true;
+	v->count = wire_read_u32(r);
+	if (type != SPICE_CLIP_TYPE_RECTS || v->count > PROTO_CLIP_RECTS_MAX) {
 		wire_reader_fail(r);
 		return;
 	}
-	v->clip.wire = wire_read_bytes(r, (size_t)v->clip.count * RECT_BYTES);
+	v->wire = wire_read_bytes(r, (size_t)v->count * RECT_BYTES);
+	if (wire_reader_ok(r) && v->count > PROTO_CLIP_ANY_MAX && !clip_in_order(v))
+		wire_reader_fail(r);
 }
 
-void proto_write_base(struct proto_writer *w, const struct proto_base *v)
+void proto_write_clip(struct proto_writer *w, const struct proto_clip *v)
 {
-	uint32_t count;
+	uint32_t count = v->region ? region_count(v->region) : v->count;
 
-	wire_write_u32(&w->wire, v->surface_id);
-	proto_write_rect(w, &v->box);
-	wire_write_u8(&w->wire, v->clip.clipped ? SPICE_CLIP_TYPE_RECTS : SPICE_CLIP_TYPE_NONE);
-	if (!v->clip.clipped)
+	wire_write_u8(&w->wire, v->clipped ? SPICE_CLIP_TYPE_RECTS : SPICE_CLIP_TYPE_NONE);
+	if (!v->clipped)
 		return;
-	count = v->clip.region ? region_count(v->clip.region) : 0;
 	wire_write_u32(&w->wire, count);
 	for (uint32_t i = 0; i < count; i++) {
-		struct rect rect = region_rect(v->clip.region, i);
+		struct rect rect = v->region ? region_rect(v->region, i) : clip_rect(v, i);
 
 		proto_write_rect(w, &rect);
 	}
 }
 
-void proto_clip_region(const struct proto_clip *clip, struct region *region)
+int proto_clip_region(const struct proto_clip *clip, struct region *region)
 {
-	struct wire_reader r;
+	struct rect *rects = calloc(MAX(clip->count, 1u), sizeof(*rects));
+	int err;
 
-	wire_reader_init(&r, clip->wire, (size_t)clip->count * RECT_BYTES);
-	for (uint32_t i = 0; i < clip->count; i++) {
-		struct rect rect;
+	if (!rects)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < clip->count; i++)
+		rects[i] = clip_rect(clip, i);
+	err = region_set_rects(region, rects, clip->count);
+	free(rects);
+	return err;
+}
 
-		proto_read_rect(&r, &rect);
-		if (!rect_empty(&rect))
-			region_add_rect(region, &rect);
-	}
+void proto_read_base(struct wire_reader *r, struct proto_base *v)
+{
+	v->surface_id = wire_read_u32(r);
+	proto_read_rect(r, &v->box);
+	proto_read_clip(r, &v->clip);
+}
+
+void proto_write_base(struct proto_writer *w, const struct proto_base *v)
+{
+	wire_write_u32(&w->wire, v->surface_id);
+	proto_write_rect(w, &v->box);
+	proto_write_clip(w, &v->clip);
 }
 
 void proto_read_brush(struct wire_reader *r, struct proto_brush *v)

@@ -4,33 +4,6 @@
 
 #include <spice/enums.h>
 
-#include "core/util.h"
-
-void proto_read_image(struct wire_reader *r, struct proto_image *v)
-{
-	uint32_t offset = wire_read_u32(r);
-	size_t back = r->pos;
-
-	if (!offset || !wire_reader_ok(r))
-		return;
-	wire_seek(r, offset);
-	proto_image_read(r, v);
-	wire_seek(r, back);
-}
-
-void proto_write_image(struct proto_writer *w, const struct proto_image *v)
-{
-	if (v->present) {
-		if (w->pending_count == ARRAY_SIZE(w->pending)) {
-			w->wire.failed = true; /* no message of the table has so many */
-			return;
-		}
-		w->pending[w->pending_count].at = w->wire.buf->size;
-		w->pending[w->pending_count++].image = v;
-	}
-	wire_write_u32(&w->wire, 0);
-}
-
 /* The palette of a bitmap: by id, or by a pointer to it. */
 static void palette_read(struct wire_reader *r, uint8_t flags, struct proto_palette *palette)
 {
@@ -187,7 +160,7 @@ static void body_read(struct wire_reader *r, struct proto_image *v)
 	}
 }
 
-void proto_image_read(struct wire_reader *r, struct proto_image *v)
+static void image_read(struct wire_reader *r, struct proto_image *v)
 {
 	v->present = true;
 	v->id = wire_read_u64(r);
@@ -201,8 +174,9 @@ void proto_image_read(struct wire_reader *r, struct proto_image *v)
 		body_read(r, v);
 }
 
-void proto_image_write(struct wire_writer *w, const struct proto_image *v)
+static void image_write(struct wire_writer *w, const void *what)
 {
+	const struct proto_image *v = what;
 	size_t at;
 
 	wire_write_u64(w, v->id);
@@ -233,4 +207,21 @@ void proto_image_write(struct wire_writer *w, const struct proto_image *v)
 		break;
 	default: blob_write(w, &v->packed);
 	}
+}
+
+void proto_read_image(struct wire_reader *r, struct proto_image *v)
+{
+	uint32_t offset = wire_read_u32(r);
+	size_t back = r->pos;
+
+	if (!offset || !wire_reader_ok(r))
+		return;
+	wire_seek(r, offset);
+	image_read(r, v);
+	wire_seek(r, back);
+}
+
+void proto_write_image(struct proto_writer *w, const struct proto_image *v)
+{
+	proto_write_pointer(w, image_write, v->present ? v : NULL);
 }

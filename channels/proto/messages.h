@@ -27,7 +27,7 @@
 	M(ping, F(u32, id) F(u64, timestamp) F(rest, data))                                        \
 	M(pong, F(u32, id) F(u64, timestamp))                                                      \
 	M(migrate, F(u32, flags))                                                                  \
-	M(wait_for_channels, F(waits, list))                                                       \
+	M(wait_for_channels, F(waits, list)) /* also the display's inval_all_pixmaps */            \
 	M(disconnecting, F(u64, timestamp) F(u32, reason))                                         \
 	M(notify, F(u64, timestamp) F(u32, severity) F(u32, visibility) F(u32, what)               \
 		F(blob, text))                                                                     \
@@ -67,6 +67,21 @@
 		F(u32, true_color))                                                                \
 	M(draw_alpha_blend, F(base, base) F(u8, flags) F(u8, alpha) F(image, source)               \
 		F(rect, area))                                                                     \
+	M(draw_stroke, F(base, base) F(path, path) F(line, line) F(brush, brush) F(u16, rop)       \
+		F(u16, back_rop))                                                                  \
+	M(draw_text, F(base, base) F(string, string) F(rect, back_area) F(brush, brush)            \
+		F(brush, back_brush) F(u16, rop) F(u16, back_rop))                                 \
+	M(draw_composite, F(base, base) F(composite, composite))                                   \
+	M(stream_create, F(u32, surface_id) F(u32, stream_id) F(u8, flags) F(u8, codec)            \
+		F(u64, stamp) F(u32, stream_width) F(u32, stream_height) F(u32, source_width)      \
+		F(u32, source_height) F(rect, dest) F(clip, clip))                                 \
+	M(stream_data, F(u32, stream_id) F(u32, mm_time) F(blob, data))                            \
+	M(stream_data_sized, F(u32, stream_id) F(u32, mm_time) F(u32, width) F(u32, height)        \
+		F(rect, dest) F(blob, data))                                                       \
+	M(stream_clip, F(u32, stream_id) F(clip, clip))                                            \
+	M(stream_destroy, F(u32, stream_id))                                                       \
+	M(stream_activate_report, F(u32, stream_id) F(u32, unique_id) F(u32, max_window_size)      \
+		F(u32, timeout_ms))                                                                \
 	/* ---- display, from the client ---- */                                                   \
 	M(display_init, F(u8, pixmap_cache_id) F(i64, pixmap_cache_size)                           \
 		F(u8, glz_dictionary_id) F(i32, glz_window_size))                                  \
@@ -91,11 +106,11 @@
 /* clang-format on */
 
 #define PROTO_FIELD(kind, name) PROTO_TYPE_##kind name;
-#define PROTO_DECLARE(name, fields)                                                                \
-	struct msg_##name {                                                                        \
-		fields                                                                             \
-	};                                                                                         \
-	bool msg_##name##_parse(struct msg_##name *msg, const void *body, size_t size);            \
+#define PROTO_DECLARE(name, fields)                                                     \
+	struct msg_##name {                                                             \
+		fields                                                                  \
+	};                                                                              \
+	bool msg_##name##_parse(struct msg_##name *msg, const void *body, size_t size); \
 	int msg_##name##_pack(struct buf *body, const struct msg_##name *msg);
 
 PROTO_MESSAGES(PROTO_DECLARE, PROTO_FIELD)

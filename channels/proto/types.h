@@ -17,7 +17,9 @@
 enum {
 	PROTO_CHANNELS_MAX = 64,
 	PROTO_HEADS_MAX = 64,
-	PROTO_CLIP_RECTS_MAX = 1 << 20,
+	PROTO_CLIP_RECTS_MAX = 1 << 16,
+	/* Of rectangles that lie as they like: regions of such may grow with their square. */
+	PROTO_CLIP_ANY_MAX = 1024,
 	PROTO_PALETTE_MAX = 256,
 };
 
@@ -55,24 +57,26 @@ struct proto_heads {
 	struct proto_head items[PROTO_HEADS_MAX];
 };
 
-/* Lists that are only ever gone through: proto_resource(), proto_wait(). */
-struct proto_resources {
-	uint16_t count;
-	const uint8_t *wire;
-};
-struct proto_waits {
-	uint8_t count;
-	const uint8_t *wire;
-};
-
 struct proto_resource {
-	uint8_t type;
+	uint8_t type; /* SPICE_RES_TYPE_* */
 	uint64_t id;
 };
 struct proto_wait {
 	uint8_t channel_type;
 	uint8_t channel_id;
 	uint64_t serial;
+};
+
+/* Lists. Parsed: proto_resource() and proto_wait() give the items. Packed: `items`. */
+struct proto_resources {
+	uint16_t count;
+	const uint8_t *wire;
+	const struct proto_resource *items; /* NULL: as in `wire` */
+};
+struct proto_waits {
+	uint8_t count;
+	const uint8_t *wire;
+	const struct proto_wait *items; /* NULL: as in `wire` */
 };
 
 struct proto_resource proto_resource(const struct proto_resources *list, uint32_t i);
@@ -83,7 +87,7 @@ struct proto_clip {
 	bool clipped;
 	uint32_t count;
 	const uint8_t *wire; /* parsed: proto_clip_region() makes a region of it */
-	const struct region *region; /* packed, when clipped */
+	const struct region *region; /* packed, when clipped; NULL: as in `wire` */
 };
 
 struct proto_base {
@@ -92,8 +96,8 @@ struct proto_base {
 	struct proto_clip clip;
 };
 
-/* Adds the clip's rectangles to an initialised, empty region. */
-void proto_clip_region(const struct proto_clip *clip, struct region *region);
+/* Makes an initialised, empty region that of the clip's rectangles. 0 or -ENOMEM. */
+int proto_clip_region(const struct proto_clip *clip, struct region *region);
 
 struct proto_palette {
 	bool from_cache; /* only `id` counts: an earlier one that was to be cached */
@@ -152,6 +156,51 @@ struct proto_mask {
 	struct proto_image image; /* not present: no mask */
 };
 
+/* A path. Parsed: proto_path_make() makes core's of it, its counts are checked. */
+struct proto_path {
+	uint32_t segment_count;
+	uint32_t point_count;
+	struct wire_bytes wire; /* of the segments */
+	const struct draw_path *path; /* packed; NULL: as in `wire` */
+};
+
+/* `out` is zeroed; what it gets is the caller's, freed as a drawing's. 0 or -ENOMEM. */
+int proto_path_make(const struct proto_path *path, struct draw_path *out);
+
+struct proto_line {
+	uint8_t flags; /* SPICE_LINE_FLAGS_* */
+	uint8_t dash_count; /* with STYLED */
+	const uint8_t *wire; /* parsed: proto_line_dash() */
+	const int32_t *dashes; /* packed; NULL: as in `wire` */
+};
+
+/* The length of a dash, 1/16 of a pixel. */
+int32_t proto_line_dash(const struct proto_line *line, uint32_t i);
+
+/* A string of glyphs. Parsed: proto_string_make() makes core's of it. */
+struct proto_string {
+	uint8_t flags; /* SPICE_STRING_FLAGS_*; exactly one RASTER_A* */
+	uint16_t count;
+	struct wire_bytes wire; /* of the glyphs */
+	const struct text_string *string; /* packed; NULL: as in `wire` */
+};
+
+/* SPICE_STRING_FLAGS_RASTER_A* for core's bits of coverage, and back (0: none such). */
+uint8_t proto_string_flags(uint8_t depth);
+uint8_t proto_string_depth(uint8_t flags);
+/* `out` is zeroed; what it gets is the caller's, freed as a drawing's. 0 or -ENOMEM. */
+int proto_string_make(const struct proto_string *string, struct text_string *out);
+
+struct proto_composite {
+	uint32_t flags; /* SPICE_COMPOSITE_*: says what of the following there is */
+	struct proto_image source;
+	struct proto_image mask; /* HAS_MASK */
+	int32_t source_transform[2][3]; /* HAS_SRC_TRANSFORM */
+	int32_t mask_transform[2][3]; /* HAS_MASK_TRANSFORM */
+	struct point source_origin;
+	struct point mask_origin;
+};
+
 struct proto_cursor {
 	uint16_t flags; /* SPICE_CURSOR_FLAGS_*; NONE: nothing below counts */
 	uint64_t unique;
@@ -180,10 +229,15 @@ struct proto_cursor {
 #define PROTO_TYPE_heads     struct proto_heads
 #define PROTO_TYPE_resources struct proto_resources
 #define PROTO_TYPE_waits     struct proto_waits
+#define PROTO_TYPE_clip      struct proto_clip
 #define PROTO_TYPE_base      struct proto_base
 #define PROTO_TYPE_image     struct proto_image /* by a pointer, which may be null */
 #define PROTO_TYPE_brush     struct proto_brush
 #define PROTO_TYPE_mask      struct proto_mask
+#define PROTO_TYPE_path      struct proto_path /* by a pointer */
+#define PROTO_TYPE_line      struct proto_line
+#define PROTO_TYPE_string    struct proto_string /* by a pointer */
+#define PROTO_TYPE_composite struct proto_composite
 #define PROTO_TYPE_cursor    struct proto_cursor
 
 /* ---- the wire's numbers and core's ---- */

@@ -36,10 +36,8 @@ static void look_at_base(const struct proto_base *base)
 {
 	struct region region;
 
-	if (base->clip.count > 256)
-		return;
 	region_init(&region);
-	proto_clip_region(&base->clip, &region);
+	(void)proto_clip_region(&base->clip, &region);
 	region_finish(&region);
 }
 
@@ -55,6 +53,33 @@ static void look_at_fill(const struct msg_draw_fill *fill)
 	look_at_base(&fill->base);
 	look_at_image(&fill->brush.pattern);
 	look_at_image(&fill->mask.image);
+}
+
+static void look_at_stroke(const struct msg_draw_stroke *stroke)
+{
+	struct draw *draw;
+
+	look_at_base(&stroke->base);
+	look_at_image(&stroke->brush.pattern);
+	for (uint32_t i = 0; i < stroke->line.dash_count; i++)
+		(void)proto_line_dash(&stroke->line, i);
+	if (draw_create(&draw, DRAW_STROKE, 0, &stroke->base.box) < 0 ||
+		proto_path_make(&stroke->path, &draw->stroke.path) < 0)
+		abort();
+	draw_unref(draw);
+}
+
+static void look_at_text(const struct msg_draw_text *text)
+{
+	struct draw *draw;
+
+	look_at_base(&text->base);
+	look_at_image(&text->brush.pattern);
+	look_at_image(&text->back_brush.pattern);
+	if (draw_create(&draw, DRAW_TEXT, 0, &text->base.box) < 0 ||
+		proto_string_make(&text->string, &draw->text.string) < 0)
+		abort();
+	draw_unref(draw);
 }
 
 #define FIELD(kind, name)
@@ -82,6 +107,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct msg_draw_copy copy;
 	struct msg_draw_fill fill;
+	struct msg_draw_stroke stroke;
+	struct msg_draw_text text;
+	struct msg_draw_composite composite;
 
 	if (size == 0)
 		return 0;
@@ -90,5 +118,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		look(&copy);
 	if (msg_draw_fill_parse(&fill, data + 1, size - 1))
 		look_at_fill(&fill);
+	if (msg_draw_stroke_parse(&stroke, data + 1, size - 1))
+		look_at_stroke(&stroke);
+	if (msg_draw_text_parse(&text, data + 1, size - 1))
+		look_at_text(&text);
+	if (msg_draw_composite_parse(&composite, data + 1, size - 1)) {
+		look_at_image(&composite.composite.source);
+		look_at_image(&composite.composite.mask);
+	}
 	return 0;
 }
