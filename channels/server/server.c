@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "channels/server/listener.h"
+#include "channels/server/picture_share.h"
 #include "channels/server/server_internal.h"
 
 enum {
@@ -427,6 +428,17 @@ static int copy_config(struct spice_server *server, const struct spice_server_co
 	return 0;
 }
 
+void spice_server_set_compression(
+	struct spice_server *server, enum spice_image_compression compression)
+{
+	server->config.compression = compression;
+}
+
+void spice_server_set_jpeg(struct spice_server *server, enum spice_jpeg jpeg)
+{
+	server->config.jpeg = jpeg;
+}
+
 int spice_server_create(struct spice_server **out, const struct spice_server_config *config)
 {
 	struct spice_server *server = calloc(1, sizeof(*server));
@@ -439,6 +451,8 @@ int spice_server_create(struct spice_server **out, const struct spice_server_con
 	if (ret == 0)
 		ret = ticket_keys_create(&server->keys, config->loop, config->pool,
 			config->password ? KEYS_STOCK : 0);
+	if (ret == 0)
+		ret = picture_share_create(&server->pictures, config->loop, config->pool);
 	if (ret == 0)
 		ret = display_attach(config->display, &server->display_sink);
 	if (ret < 0) {
@@ -476,6 +490,7 @@ void spice_server_destroy(struct spice_server *server)
 	}
 	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
 		surface_unref(server->surfaces[id].surface);
+	picture_share_destroy(server->pictures);
 	ticket_keys_destroy(server->keys);
 	if (server->password)
 		explicit_bzero(server->password, strlen(server->password));

@@ -11,6 +11,19 @@
 
 struct spice_server;
 
+/* How pictures are compressed; AUTO: by what the picture is like and what the link carries. */
+enum spice_image_compression {
+	SPICE_SERVER_COMPRESSION_AUTO,
+	SPICE_SERVER_COMPRESSION_QUIC,
+	SPICE_SERVER_COMPRESSION_LZ,
+	SPICE_SERVER_COMPRESSION_GLZ,
+	SPICE_SERVER_COMPRESSION_LZ4,
+	SPICE_SERVER_COMPRESSION_OFF,
+};
+
+/* Whether photographic areas go out as JPEG first, and exactly once they rest; AUTO: on slow links. */
+enum spice_jpeg { SPICE_SERVER_JPEG_AUTO, SPICE_SERVER_JPEG_ALWAYS, SPICE_SERVER_JPEG_NEVER };
+
 struct spice_server_config {
 	struct loop *loop;
 	struct pool *pool;
@@ -20,6 +33,8 @@ struct spice_server_config {
 	const uint8_t *uuid; /* 16 bytes; may be NULL */
 	const char *password; /* NULL: no ticket is asked (any is accepted) */
 	uint32_t max_viewers; /* 0: 32 */
+	enum spice_image_compression compression;
+	enum spice_jpeg jpeg;
 	/* Told on the loop thread when the number of viewers changes; may be NULL. */
 	void (*viewers_changed)(void *opaque, uint32_t viewers);
 	void *opaque;
@@ -36,6 +51,11 @@ int spice_server_listen_tcp(struct spice_server *server, const char *address, ui
 int spice_server_listen_unix(struct spice_server *server, const char *path);
 /* Serves an already connected stream socket; owns the fd from here on, also on failure. */
 int spice_server_add_client_fd(struct spice_server *server, int fd);
+
+/* Change while it runs, for the pictures to come; a viewer's own wish goes before. */
+void spice_server_set_compression(
+	struct spice_server *server, enum spice_image_compression compression);
+void spice_server_set_jpeg(struct spice_server *server, enum spice_jpeg jpeg);
 
 /* What was sent so far, and what waits. */
 void spice_server_stats(struct spice_server *server, struct spice_server_stats *out);

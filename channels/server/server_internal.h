@@ -65,6 +65,7 @@ struct spice_server {
 	uint32_t viewers;
 	struct log_limit log_limit;
 
+	struct picture_share *pictures;
 	struct display_sink display_sink;
 	bool attached;
 	struct server_surface surfaces[DISPLAY_MAX_SURFACES];
