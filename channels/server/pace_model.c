@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* From when pings are answered to how much may be on its way. */
+#include "channels/server/pace_model.h"
+
+#include "core/util.h"
+
+#define MS 1000000ull
+#define S  1000000000ull
+
+enum {
+	QUEUE_MS = 25, /* what may wait on the way, */
+	SPARE_MS = 8, /* and before what is less urgent is sent behind it */
+	SEEN_MS = 10, /* a round trip longer by this saw a queue */
+	RTT_OLD_MS = 10 * 1000, /* a least round trip not seen for so long is measured anew; */
+	QUEUE_OLD_MS = 2 * 1000, /* and when the queue seemed too long for so long */
+	RTT_NOISE_US = 500,
+	RATE_WHILE_MS = 100, /* the highest rate of a while counts: the shortest while */
+	PING_INTERVAL_MS = 10, /* between pings behind few bytes */
+	QUANTUM_MAX = 256 << 10, /* bytes without a ping */
+};
+
+void pace_model_init(struct pace_model *model)
+{
+	*model = (struct pace_model){ .window = PACE_WINDOW_FIRST, .starting = true };
+}
+
+static uint64_t on_the_way(const struct pace_model *model)
+{
+	return model->sent - model->delivered;
+}
+
+/* What a link of that rate takes in a time; both bounded, so that nothing overflows. */
+static uint64_t bytes_in(uint64_t rate, uint64_t ns)
+{
+	return MIN(rate, 1ull << 40) / 1000 * (MIN(ns, 60 * S) / 1000) / 1000;
+}
+
+static uint64_t window_of(uint64_t bytes)
+{
+	return bytes < PACE_WINDOW_MIN    ? PACE_WINDOW_MIN
+		: bytes > PACE_WINDOW_MAX ? PACE_WINDOW_MAX
+					  : bytes;
+}
+
+/* So little on its way that none of it waits. */
+static uint64_t clean_window(const struct pace_model *model)
+{
+	return window_of(bytes_in(model->rate, model->rtt_ns) / 4);
+}
+
+static uint64_t window_now(const struct pace_model *model)
+{
+	return model->unanswered  ? UINT64_MAX
+		: model->draining ? MIN(clean_window(model), model->window)
+				  : model->window;
+}
+
+/* ---- pings ---- */
+
+static bool rtt_is_old(const struct pace_model *model, uint64_t now_ns)
+{
+	return model->rtt_ns && !model->clean_id &&
+		(now_ns - model->rtt_known_ns > RTT_OLD_MS * MS ||
+			now_ns - model->short_ns > QUEUE_OLD_MS * MS);
+}
+
+bool pace_model_sent(struct pace_model *model, size_t bytes, uint64_t now_ns)
+{
+	/* An idle link's queue has gone, seen or not. */
+	if (!model->count)
+		model->short_ns = now_ns;
+	model->sent += bytes;
+	if (on_the_way(model) >= window_now(model))
+		model->held = model->sent;
+	if (!model->starting && rtt_is_old(model, now_ns))
+		model->draining = true;
+	if (model->count == PACE_PINGS_MAX)
+		return false;
+	/* What fills the window must be answered, or there would never be room again. */
+	if (on_the_way(model) >= window_now(model) ||
+		model->sent - model->pinged >= MIN(model->window / 8, (uint64_t)QUANTUM_MAX))
+		return true;
+	return !model->count && now_ns - model->pinged_ns >= PING_INTERVAL_MS * MS;
+}
+
+uint32_t pace_model_ping(struct pace_model *model, size_t bytes, uint64_t now_ns)
+{
+	uint32_t at = (model->first + model->count) % PACE_PINGS_MAX;
+
+	if (!model->count) {
+		model->from_idle = true;
+		model->delivered_ns = now_ns;
+	}
+	model->pings[at] = (struct pace_ping){
+		.id = ++model->next_id,
+		.from_idle = model->from_idle,
+		.sent_ns = now_ns,
+		.position = model->sent,
+		.delivered = model->delivered,
+		.delivered_ns = model->delivered_ns,
+	};
+	model->count++;
+	model->sent += bytes;
+	model->pinged = model->sent;
+	model->pinged_ns = now_ns;
+	return model->next_id;
+}
+
+/* ---- answers ---- */
+
+static void learn_rtt(struct pace_model *model, const struct pace_ping *ping, uint64_t now_ns)
+{
+	uint64_t rtt_ns = MAX(now_ns - ping->sent_ns, 1ull);
+	uint64_t about_ns = model->rtt_ns + model->rtt_ns / 20 + RTT_NOISE_US * 1000;
+
+	/* A way that became much longer is learnt as a new one. */
+	if (ping->id == model->clean_id && rtt_ns > about_ns + model->rtt_ns / 4)
+		model->starting = true;
+	if (!model->rtt_ns || rtt_ns < model->rtt_ns || ping->id == model->clean_id)
+		model->rtt_ns = rtt_ns;
+	if (rtt_ns <= about_ns || model->rtt_ns == rtt_ns)
+		model->rtt_known_ns = now_ns;
+	model->queue_ns = rtt_ns - model->rtt_ns;
+	if (model->queue_ns <= 2 * QUEUE_MS * MS)
+		model->short_ns = now_ns;
+	if (model->clean_id && ping->id - model->clean_id <= INT32_MAX)
+		model->clean_id = 0;
+}
+
+/* The rate at which what lies between two points in time arrived: what was known to have arrived
+ * when the ping was sent, and now. */
+static uint64_t measure(
+	const struct pace_model *model, const struct pace_ping *ping, uint64_t now_ns)
+{
+	uint64_t ns = now_ns - ping->delivered_ns;
+
+	/* On an idle link the first byte came after a round trip only. */
+	if (ping->from_idle && model->queue_ns >= SEEN_MS * MS && ns > model->rtt_ns)
+		ns -= model->rtt_ns;
+	return (ping->position - ping->delivered) * 1000 / MAX(ns / 1000, 1ull) * 1000;
+}
+
+static void learn_rate(struct pace_model *model, uint64_t rate, bool held, uint64_t now_ns)
+{
+	uint64_t while_ns = MAX(2 * (model->rtt_ns + model->queue_ns), RATE_WHILE_MS * MS);
+
+	/* Where nothing was held back, it is the sender that was measured. */
+	if (!held && rate <= model->rate)
+		return;
+	if (now_ns - model->rate_since_ns > while_ns) {
+		model->rates[1] = model->rates[0];
+		model->rates[0] = 0;
+		model->rate_since_ns = now_ns;
+	}
+	model->rates[0] = MAX(model->rates[0], rate);
+	model->rate = MAX(model->rates[0], model->rates[1]);
+}
+
+static void learn(struct pace_model *model, const struct pace_ping *ping, uint64_t now_ns)
+{
+	uint64_t arrived = ping->position - model->delivered;
+	bool held = model->held > ping->delivered;
+
+	model->delivered = ping->position;
+	learn_rtt(model, ping, now_ns);
+	if (model->starting && arrived && model->queue_ns > QUEUE_MS * MS) {
+		model->starting = false;
+		held = true;
+	}
+	if (model->starting) {
+		if (held)
+			model->window = window_of(model->window + arrived);
+	} else {
+		learn_rate(model, measure(model, ping, now_ns), held, now_ns);
+		model->window = window_of(bytes_in(
+			model->rate, model->rtt_ns + MAX(QUEUE_MS * MS, model->rtt_ns / 8)));
+	}
+	model->delivered_ns = now_ns;
+	model->from_idle = false;
+}
+
+bool pace_model_pong(struct pace_model *model, uint32_t id, uint64_t now_ns)
+{
+	uint32_t nth = id - model->pings[model->first].id;
+	struct pace_ping ping;
+
+	if (nth >= model->count)
+		return false;
+	ping = model->pings[(model->first + nth) % PACE_PINGS_MAX];
+	model->first = (model->first + nth + 1) % PACE_PINGS_MAX;
+	model->count -= nth + 1;
+	model->unanswered = false;
+	learn(model, &ping, now_ns);
+	if (model->count == PACE_PINGS_MAX)
+		return false;
+	if (rtt_is_old(model, now_ns) && on_the_way(model) <= clean_window(model)) {
+		model->draining = false;
+		model->clean_id = model->next_id + 1;
+		return true;
+	}
+	return !model->count && on_the_way(model) >= window_now(model);
+}
+
+void pace_model_unanswered(struct pace_model *model)
+{
+	model->unanswered = true;
+	model->draining = false;
+}
+
+/* ---- room ---- */
+
+static size_t room_in(struct pace_model *model, uint64_t window)
+{
+	uint64_t away = on_the_way(model);
+
+	if (model->unanswered)
+		return PACE_WINDOW_MAX;
+	if (away < window)
+		return window - away;
+	model->held = model->sent;
+	return 0;
+}
+
+size_t pace_model_room(struct pace_model *model)
+{
+	return room_in(model, window_now(model));
+}
+
+size_t pace_model_spare(struct pace_model *model)
+{
+	uint64_t window = model->starting
+		? model->window / 2
+		: window_of(bytes_in(model->rate, model->rtt_ns + SPARE_MS * MS));
+
+	return room_in(model, MIN(window, window_now(model)));
+}
