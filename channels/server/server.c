@@ -12,6 +12,7 @@
 #include "channels/server/listener.h"
 #include "channels/server/picture_share.h"
 #include "channels/server/server_internal.h"
+#include "channels/server/video_detector.h"
 
 enum {
 	VIEWERS_MAX = 32,
@@ -454,7 +455,11 @@ int spice_server_create(struct spice_server **out, const struct spice_server_con
 	if (ret == 0)
 		ret = picture_share_create(&server->pictures, config->loop, config->pool);
 	if (ret == 0)
+		ret = video_detector_create(&server->videos, config->loop, config->display);
+	if (ret == 0) {
+		video_detector_set_mode(server->videos, config->video);
 		ret = display_attach(config->display, &server->display_sink);
+	}
 	if (ret < 0) {
 		spice_server_destroy(server);
 		return ret;
@@ -490,6 +495,7 @@ void spice_server_destroy(struct spice_server *server)
 	}
 	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
 		surface_unref(server->surfaces[id].surface);
+	video_detector_destroy(server->videos);
 	picture_share_destroy(server->pictures);
 	ticket_keys_destroy(server->keys);
 	if (server->password)
@@ -497,4 +503,10 @@ void spice_server_destroy(struct spice_server *server)
 	free(server->password);
 	free(server->name);
 	free(server);
+}
+
+void spice_server_set_video(struct spice_server *server, enum spice_video video)
+{
+	server->config.video = video;
+	video_detector_set_mode(server->videos, video);
 }

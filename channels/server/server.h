@@ -24,6 +24,10 @@ enum spice_image_compression {
 /* Whether photographic areas go out as JPEG first, and exactly once they rest; AUTO: on slow links. */
 enum spice_jpeg { SPICE_SERVER_JPEG_AUTO, SPICE_SERVER_JPEG_ALWAYS, SPICE_SERVER_JPEG_NEVER };
 
+/* Which areas viewers are sent as video: what changes fast and looks like moving pictures,
+ * whatever changes fast, or none. */
+enum spice_video { SPICE_SERVER_VIDEO_AUTO, SPICE_SERVER_VIDEO_ALL, SPICE_SERVER_VIDEO_OFF };
+
 struct spice_server_config {
 	struct loop *loop;
 	struct pool *pool;
@@ -33,6 +37,7 @@ struct spice_server_config {
 	const uint8_t *uuid; /* 16 bytes; may be NULL */
 	const char *password; /* NULL: no ticket is asked (any is accepted) */
 	uint32_t max_viewers; /* 0: 32 */
+	enum spice_video video;
 	enum spice_image_compression compression;
 	enum spice_jpeg jpeg;
 	/* Told on the loop thread when the number of viewers changes; may be NULL. */
@@ -59,5 +64,7 @@ void spice_server_set_jpeg(struct spice_server *server, enum spice_jpeg jpeg);
 
 /* What was sent so far, and what waits. */
 void spice_server_stats(struct spice_server *server, struct spice_server_stats *out);
+/* Changes what is sent as video from now on. */
+void spice_server_set_video(struct spice_server *server, enum spice_video video);
 
 #endif

@@ -66,6 +66,7 @@ struct spice_server {
 	struct log_limit log_limit;
 
 	struct picture_share *pictures;
+	struct video_detector *videos;
 	struct display_sink display_sink;
 	bool attached;
 	struct server_surface surfaces[DISPLAY_MAX_SURFACES];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "channels/server/server_internal.h"
+#include "channels/server/video_detector.h"
 
 static struct spice_server *of_sink(struct display_sink *sink)
 {
@@ -23,6 +24,7 @@ static void sink_surface_create(struct display_sink *sink, uint32_t id, struct s
 	server->surfaces[id].surface = surface_ref(surface);
 	server->surfaces[id].generation = ++server->generations;
 	surface_unref(old);
+	video_detector_surface(server->videos, id, surface);
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_surface_create(channel, id);
 }
@@ -35,6 +37,7 @@ static void sink_surface_destroy(struct display_sink *sink, uint32_t id)
 	server->surfaces[id] = (struct server_surface){ 0 };
 	if (id == DISPLAY_PRIMARY)
 		server->head_count = 0;
+	video_detector_surface(server->videos, id, NULL);
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_surface_destroy(channel, id);
 }
@@ -45,13 +48,17 @@ static void sink_draw(struct display_sink *sink, struct draw *draw)
 
 	if (!server->surfaces[draw->surface_id].surface)
 		return;
+	video_detector_draw(server->videos, draw, clock_monotonic_ns());
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_draw(channel, draw);
 }
 
 static void sink_dirty(struct display_sink *sink, uint32_t id, const struct rect *area)
 {
-	FOR_EACH_CHANNEL(of_sink(sink), SPICE_CHANNEL_DISPLAY, channel)
+	struct spice_server *server = of_sink(sink);
+
+	video_detector_dirty(server->videos, id, area, clock_monotonic_ns());
+	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_dirty(channel, id, area);
 }
 
