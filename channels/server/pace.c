@@ -81,8 +81,11 @@ int pace_pong(struct pace *pace, const uint8_t *body, size_t size)
 
 size_t pace_room(struct pace *pace)
 {
-	size_t room = pace_model_room(&pace->model);
+	size_t room;
 
+	if (pace_model_before(&pace->model, clock_monotonic_ns()))
+		ping(pace);
+	room = pace_model_room(&pace->model);
 	if (!room)
 		pace->wants_room = true;
 	return room;
@@ -90,8 +93,11 @@ size_t pace_room(struct pace *pace)
 
 size_t pace_spare(struct pace *pace)
 {
-	size_t spare = pace_model_spare(&pace->model);
+	size_t spare;
 
+	if (pace_model_before(&pace->model, clock_monotonic_ns()))
+		ping(pace);
+	spare = pace_model_spare(&pace->model);
 	if (!spare)
 		pace->wants_spare = true;
 	return spare;

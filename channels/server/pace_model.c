@@ -10,11 +10,12 @@
 enum {
 	QUEUE_MS = 25, /* what may wait on the way, */
 	SPARE_MS = 8, /* and before what is less urgent is sent behind it */
-	SEEN_MS = 10, /* a round trip longer by this saw a queue */
 	RTT_OLD_MS = 10 * 1000, /* a least round trip not seen for so long is measured anew; */
 	QUEUE_OLD_MS = 2 * 1000, /* and when the queue seemed too long for so long */
 	RTT_NOISE_US = 500,
-	RATE_WHILE_MS = 100, /* the highest rate of a while counts: the shortest while */
+	DRAIN_MS = 1000, /* for so long what users wait for is sent as ever */
+	CLEAN_MIN = 512,
+	WHILE_MS = 50, /* the rate is measured for a round trip, and for so long */
 	PING_INTERVAL_MS = 10, /* between pings behind few bytes */
 	QUANTUM_MAX = 256 << 10, /* bytes without a ping */
 };
@@ -45,14 +46,14 @@ static uint64_t window_of(uint64_t bytes)
 /* So little on its way that none of it waits. */
 static uint64_t clean_window(const struct pace_model *model)
 {
-	return window_of(bytes_in(model->rate, model->rtt_ns) / 4);
+	return MAX(bytes_in(model->rate, model->rtt_ns) / 4, (uint64_t)CLEAN_MIN);
 }
 
 static uint64_t window_now(const struct pace_model *model)
 {
-	return model->unanswered  ? UINT64_MAX
-		: model->draining ? MIN(clean_window(model), model->window)
-				  : model->window;
+	return model->unanswered      ? UINT64_MAX
+		: model->draining_all ? MIN(clean_window(model), model->window)
+				      : model->window;
 }
 
 /* ---- pings ---- */
@@ -64,16 +65,31 @@ static bool rtt_is_old(const struct pace_model *model, uint64_t now_ns)
 			now_ns - model->short_ns > QUEUE_OLD_MS * MS);
 }
 
+static void drain(struct pace_model *model, uint64_t now_ns)
+{
+	if (!model->draining)
+		model->draining_ns = now_ns;
+	model->draining = true;
+	model->draining_all = now_ns - model->draining_ns > DRAIN_MS * MS;
+}
+
+static void end_drain(struct pace_model *model)
+{
+	model->draining = model->draining_all = false;
+}
+
 bool pace_model_sent(struct pace_model *model, size_t bytes, uint64_t now_ns)
 {
 	/* An idle link's queue has gone, seen or not. */
 	if (!model->count)
 		model->short_ns = now_ns;
+	if (model->sent == model->pinged)
+		model->first_ns = now_ns;
 	model->sent += bytes;
 	if (on_the_way(model) >= window_now(model))
 		model->held = model->sent;
 	if (!model->starting && rtt_is_old(model, now_ns))
-		model->draining = true;
+		drain(model, now_ns);
 	if (model->count == PACE_PINGS_MAX)
 		return false;
 	/* What fills the window must be answered, or there would never be room again. */
@@ -87,17 +103,11 @@ uint32_t pace_model_ping(struct pace_model *model, size_t bytes, uint64_t now_ns
 {
 	uint32_t at = (model->first + model->count) % PACE_PINGS_MAX;
 
-	if (!model->count) {
-		model->from_idle = true;
-		model->delivered_ns = now_ns;
-	}
 	model->pings[at] = (struct pace_ping){
 		.id = ++model->next_id,
-		.from_idle = model->from_idle,
+		.first_ns = model->sent == model->pinged ? now_ns : model->first_ns,
 		.sent_ns = now_ns,
 		.position = model->sent,
-		.delivered = model->delivered,
-		.delivered_ns = model->delivered_ns,
 	};
 	model->count++;
 	model->sent += bytes;
@@ -118,8 +128,10 @@ static void learn_rtt(struct pace_model *model, const struct pace_ping *ping, ui
 		model->starting = true;
 	if (!model->rtt_ns || rtt_ns < model->rtt_ns || ping->id == model->clean_id)
 		model->rtt_ns = rtt_ns;
-	if (rtt_ns <= about_ns || model->rtt_ns == rtt_ns)
+	if (rtt_ns <= about_ns || model->rtt_ns == rtt_ns) {
 		model->rtt_known_ns = now_ns;
+		end_drain(model);
+	}
 	model->queue_ns = rtt_ns - model->rtt_ns;
 	if (model->queue_ns <= 2 * QUEUE_MS * MS)
 		model->short_ns = now_ns;
@@ -127,56 +139,80 @@ static void learn_rtt(struct pace_model *model, const struct pace_ping *ping, ui
 		model->clean_id = 0;
 }
 
-/* The rate at which what lies between two points in time arrived: what was known to have arrived
- * when the ping was sent, and now. */
-static uint64_t measure(
-	const struct pace_model *model, const struct pace_ping *ping, uint64_t now_ns)
+/* The rate is that of a busy link: from when the answer before came, or the first of these bytes
+ * can have come when nothing was before it, until now, the link was busy with these bytes. */
+static void measure(struct pace_model *model, const struct pace_ping *ping, uint64_t now_ns)
 {
-	uint64_t ns = now_ns - ping->delivered_ns;
+	uint64_t since_ns = MAX(model->delivered_ns, ping->first_ns + model->rtt_ns);
 
-	/* On an idle link the first byte came after a round trip only. */
-	if (ping->from_idle && model->queue_ns >= SEEN_MS * MS && ns > model->rtt_ns)
-		ns -= model->rtt_ns;
-	return (ping->position - ping->delivered) * 1000 / MAX(ns / 1000, 1ull) * 1000;
+	model->busy_bytes += ping->position - model->delivered;
+	model->busy_ns += now_ns - MIN(since_ns, now_ns);
 }
 
-static void learn_rate(struct pace_model *model, uint64_t rate, bool held, uint64_t now_ns)
+static void learn_rate(struct pace_model *model, uint64_t now_ns)
 {
-	uint64_t while_ns = MAX(2 * (model->rtt_ns + model->queue_ns), RATE_WHILE_MS * MS);
+	uint64_t passed_ns = now_ns - model->while_ns;
+	uint64_t rate = model->busy_bytes * 1000 / MAX(model->busy_ns / 1000, 1000ull) * 1000;
+	bool busy = model->busy_ns >= passed_ns / 2;
 
-	/* Where nothing was held back, it is the sender that was measured. */
-	if (!held && rate <= model->rate)
-		return;
-	if (now_ns - model->rate_since_ns > while_ns) {
-		model->rates[1] = model->rates[0];
-		model->rates[0] = 0;
-		model->rate_since_ns = now_ns;
+	if (!model->rate) {
+		model->rate = rate;
+	} else {
+		if (passed_ns < MAX(model->rtt_ns, WHILE_MS * MS))
+			return;
+		/* What an idle link shows is less than it can do: its delays are others'. */
+		if (busy || rate > model->rate) {
+			model->rate = MAX(rate, model->rate_before);
+			model->rate_before = rate;
+		}
 	}
-	model->rates[0] = MAX(model->rates[0], rate);
-	model->rate = MAX(model->rates[0], model->rates[1]);
+	model->while_ns = now_ns;
+	model->busy_bytes = model->busy_ns = 0;
+}
+
+static void size_window(struct pace_model *model, uint64_t arrived, bool held)
+{
+	uint64_t queue_ns = MAX(QUEUE_MS * MS, model->rtt_ns / 8);
+	uint64_t window = window_of(bytes_in(model->rate, model->rtt_ns + queue_ns));
+
+	if (model->starting) {
+		if (held)
+			model->window = window_of(model->window + arrived);
+		return;
+	}
+	if (model->window >= window)
+		model->ramping = false;
+	model->window = model->ramping ? MIN(window, model->window + arrived) : window;
 }
 
 static void learn(struct pace_model *model, const struct pace_ping *ping, uint64_t now_ns)
 {
 	uint64_t arrived = ping->position - model->delivered;
-	bool held = model->held > ping->delivered;
+	bool held = model->held > model->delivered;
 
-	model->delivered = ping->position;
 	learn_rtt(model, ping, now_ns);
-	if (model->starting && arrived && model->queue_ns > QUEUE_MS * MS) {
+	measure(model, ping, now_ns);
+	if (arrived && model->queue_ns > QUEUE_MS * MS)
 		model->starting = false;
-		held = true;
-	}
-	if (model->starting) {
-		if (held)
-			model->window = window_of(model->window + arrived);
-	} else {
-		learn_rate(model, measure(model, ping, now_ns), held, now_ns);
-		model->window = window_of(bytes_in(
-			model->rate, model->rtt_ns + MAX(QUEUE_MS * MS, model->rtt_ns / 8)));
-	}
+	if (!model->starting)
+		learn_rate(model, now_ns);
+	size_window(model, arrived, held);
+	model->delivered = ping->position;
 	model->delivered_ns = now_ns;
-	model->from_idle = false;
+}
+
+/* Whether now is the time to measure the least round trip; then one is under way. */
+static bool wants_clean_ping(struct pace_model *model, uint64_t now_ns)
+{
+	if (!rtt_is_old(model, now_ns) || (model->count && on_the_way(model) > clean_window(model)))
+		return false;
+	model->clean_id = model->next_id + 1;
+	if (model->draining_all) {
+		model->ramping = true;
+		model->window = window_of(clean_window(model));
+	}
+	end_drain(model);
+	return true;
 }
 
 bool pace_model_pong(struct pace_model *model, uint32_t id, uint64_t now_ns)
@@ -191,20 +227,19 @@ bool pace_model_pong(struct pace_model *model, uint32_t id, uint64_t now_ns)
 	model->count -= nth + 1;
 	model->unanswered = false;
 	learn(model, &ping, now_ns);
-	if (model->count == PACE_PINGS_MAX)
-		return false;
-	if (rtt_is_old(model, now_ns) && on_the_way(model) <= clean_window(model)) {
-		model->draining = false;
-		model->clean_id = model->next_id + 1;
-		return true;
-	}
-	return !model->count && on_the_way(model) >= window_now(model);
+	return wants_clean_ping(model, now_ns) ||
+		(!model->count && on_the_way(model) >= window_now(model));
+}
+
+bool pace_model_before(struct pace_model *model, uint64_t now_ns)
+{
+	return !model->count && wants_clean_ping(model, now_ns);
 }
 
 void pace_model_unanswered(struct pace_model *model)
 {
 	model->unanswered = true;
-	model->draining = false;
+	end_drain(model);
 }
 
 /* ---- room ---- */
@@ -232,5 +267,7 @@ size_t pace_model_spare(struct pace_model *model)
 		? model->window / 2
 		: window_of(bytes_in(model->rate, model->rtt_ns + SPARE_MS * MS));
 
+	if (model->draining)
+		window = clean_window(model);
 	return room_in(model, MIN(window, window_now(model)));
 }

@@ -24,11 +24,9 @@ enum {
 
 struct pace_ping {
 	uint32_t id;
-	bool from_idle; /* nothing was on its way when what it measures began */
+	uint64_t first_ns; /* when the first byte since the ping before was sent */
 	uint64_t sent_ns;
 	uint64_t position; /* the bytes sent before it */
-	uint64_t delivered; /* the bytes that were known to have arrived when it was sent, */
-	uint64_t delivered_ns; /* and since when */
 };
 
 struct pace_model {
@@ -36,13 +34,16 @@ struct pace_model {
 	uint32_t first, count;
 	uint32_t next_id;
 	uint32_t clean_id; /* of the ping that measures the least round trip anew; 0: none */
-	bool from_idle; /* as in pace_ping, of what is sent now */
 	bool starting; /* no queue was seen: the window doubles with each round trip */
-	bool draining; /* less is sent until the least round trip can be measured anew */
+	bool draining; /* less is sent until the least round trip can be measured anew: */
+	bool draining_all; /* also of what users wait for, as the rest alone was not enough */
+	bool ramping; /* after that the window grows again as answers come, not at once */
+	uint64_t draining_ns; /* since when */
 	bool unanswered; /* the viewer answers no pings: nothing is held back */
 	uint64_t sent; /* bytes, as all positions */
 	uint64_t pinged; /* the last ping's end */
 	uint64_t pinged_ns;
+	uint64_t first_ns; /* as in pace_ping, for the next */
 	uint64_t delivered;
 	uint64_t delivered_ns;
 	uint64_t held; /* what was sent by then filled the window, or what was spare */
@@ -51,8 +52,11 @@ struct pace_model {
 	uint64_t short_ns; /* when no more than a short queue was seen last */
 	uint64_t queue_ns; /* by how much the last one was longer */
 	uint64_t rate; /* bytes a second; 0: not known */
-	uint64_t rates[2]; /* the highest of this while, and of the one before */
-	uint64_t rate_since_ns;
+	uint64_t rate_before; /* as measured last */
+	/* The while that is being measured: what arrived, and for how long the link was busy. */
+	uint64_t while_ns;
+	uint64_t busy_bytes;
+	uint64_t busy_ns;
 	uint64_t window;
 };
 
@@ -65,6 +69,9 @@ uint32_t pace_model_ping(struct pace_model *model, size_t bytes, uint64_t now_ns
 bool pace_model_pong(struct pace_model *model, uint32_t id, uint64_t now_ns);
 /* No answer came for long: sends without bounds until one comes after all. */
 void pace_model_unanswered(struct pace_model *model);
+/* Before a message: whether a ping is to precede it, as the link is idle and was not measured for
+ * long. */
+bool pace_model_before(struct pace_model *model, uint64_t now_ns);
 /* Bytes that may be sent now. */
 size_t pace_model_room(struct pace_model *model);
 /* Bytes that may be sent now and would hardly wait on the way. */
