@@ -232,7 +232,9 @@ int spice_client_create(struct spice_client **out, const struct spice_client_con
 		.done = on_dialled };
 	int err = -ENOMEM;
 
-	if (!config->host && !config->unix_path)
+	if ((!config->host && !config->unix_path) ||
+		config->options.cache_bytes > SPICE_CLIENT_CACHE_MAX ||
+		config->options.glz_window_bytes > SPICE_CLIENT_GLZ_MAX)
 		return -EINVAL;
 	client = calloc(1, sizeof(*client));
 	if (!client)
@@ -242,6 +244,7 @@ int spice_client_create(struct spice_client **out, const struct spice_client_con
 	client->out = display_sink(config->display);
 	client->on_event = config->on_event;
 	client->opaque = config->opaque;
+	client->options = config->options;
 	client_main_init(client);
 	client_display_init(client);
 	client_inputs_init(client);
@@ -249,6 +252,9 @@ int spice_client_create(struct spice_client **out, const struct spice_client_con
 	client->where = describe(config);
 	client->password = strdup(config->password ? config->password : "");
 	if (!client->where || !client->password)
+		goto fail;
+	err = client_display_prepare(client);
+	if (err < 0)
 		goto fail;
 	dial.opaque = client;
 	err = dial_create(&client->dial, &dial);

@@ -20,6 +20,34 @@ enum spice_client_event {
 	SPICE_CLIENT_NAME, /* the VM's name came: `reason` holds it */
 };
 
+/* How the server should pack pictures; it may do otherwise. */
+enum spice_client_compression {
+	SPICE_CLIENT_COMPRESSION_AUTO, /* not at all on the same machine; elsewhere it is not told */
+	SPICE_CLIENT_COMPRESSION_SERVER, /* it is not told */
+	SPICE_CLIENT_COMPRESSION_OFF,
+	SPICE_CLIENT_COMPRESSION_AUTO_GLZ,
+	SPICE_CLIENT_COMPRESSION_AUTO_LZ,
+	SPICE_CLIENT_COMPRESSION_QUIC,
+	SPICE_CLIENT_COMPRESSION_GLZ,
+	SPICE_CLIENT_COMPRESSION_LZ,
+	SPICE_CLIENT_COMPRESSION_LZ4,
+};
+
+#define SPICE_CLIENT_CACHE_MAX (1u << 30)
+#define SPICE_CLIENT_GLZ_MAX   (64u << 20)
+
+/* What the user may choose; zero is the default of each. */
+struct spice_client_options {
+	uint32_t cache_bytes; /* of pictures at our side, 4 a pixel; at most SPICE_CLIENT_CACHE_MAX */
+	uint32_t glz_window_bytes; /* 4 a pixel; at most SPICE_CLIENT_GLZ_MAX */
+	enum spice_client_compression compression;
+	/* Wishes for the guest's agent. */
+	uint8_t color_depth; /* 16 or 32; 0: as it is */
+	bool no_wallpaper;
+	bool no_font_smooth;
+	bool no_animation;
+};
+
 struct spice_client_config {
 	struct loop *loop;
 	struct display *display; /* borrowed; the client is its source */
@@ -28,6 +56,7 @@ struct spice_client_config {
 	uint16_t port;
 	const char *unix_path;
 	const char *password; /* may be NULL; copied */
+	struct spice_client_options options;
 	/* On the loop thread. `reason` is one plain sentence (for DISCONNECTED and AUTH_NEEDED) that
 	 * says what and what to do. The client may be destroyed after, not within, the call. */
 	void (*on_event)(void *opaque, enum spice_client_event event, const char *reason);

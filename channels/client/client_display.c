@@ -7,8 +7,8 @@
 #include "core/util.h"
 
 enum {
-	/* The dictionary of GLZ pictures, which we cannot decode: servers want a size all the same. */
-	GLZ_WINDOW_PIXELS = 1 << 20,
+	CACHE_PIXELS_DEFAULT = 20 << 20,
+	GLZ_PIXELS_DEFAULT = 8 << 20,
 	MONITORS_MAX = 16,
 };
 
@@ -113,7 +113,7 @@ static int on_inval_list(struct client_display *display, const uint8_t *body, si
 		struct proto_resource item = proto_resource(&msg.list, i);
 
 		if (item.type == SPICE_RES_TYPE_PIXMAP)
-			image_cache_remove(&display->cache, item.id);
+			image_cache_remove(&display->images.cache, item.id);
 	}
 	return 0;
 }
@@ -124,7 +124,18 @@ static int on_inval_palette(struct client_display *display, const uint8_t *body,
 
 	if (!msg_inval_one_parse(&msg, body, size))
 		return -EPROTO;
-	palette_cache_remove(&display->palettes, msg.id);
+	palette_cache_remove(&display->images.palettes, msg.id);
+	return 0;
+}
+
+/* What the message says to wait for are other display channels, which we do not have. */
+static int on_inval_all(struct client_display *display, const uint8_t *body, size_t size)
+{
+	struct msg_wait_for_channels msg;
+
+	if (!msg_wait_for_channels_parse(&msg, body, size))
+		return -EPROTO;
+	image_cache_clear(&display->images.cache);
 	return 0;
 }
 
@@ -166,21 +177,39 @@ void client_display_skip(struct client_display *display, uint16_t type)
 	log_warn("spice", "display: messages of type %u are not supported yet and left out", type);
 }
 
+/* SPICE_IMAGE_COMPRESSION_* to ask the server for; INVALID: it is not asked. */
+static uint8_t wanted_compression(const struct spice_client *client)
+{
+	static const uint8_t wanted[] = {
+		[SPICE_CLIENT_COMPRESSION_SERVER] = SPICE_IMAGE_COMPRESSION_INVALID,
+		[SPICE_CLIENT_COMPRESSION_OFF] = SPICE_IMAGE_COMPRESSION_OFF,
+		[SPICE_CLIENT_COMPRESSION_AUTO_GLZ] = SPICE_IMAGE_COMPRESSION_AUTO_GLZ,
+		[SPICE_CLIENT_COMPRESSION_AUTO_LZ] = SPICE_IMAGE_COMPRESSION_AUTO_LZ,
+		[SPICE_CLIENT_COMPRESSION_QUIC] = SPICE_IMAGE_COMPRESSION_QUIC,
+		[SPICE_CLIENT_COMPRESSION_GLZ] = SPICE_IMAGE_COMPRESSION_GLZ,
+		[SPICE_CLIENT_COMPRESSION_LZ] = SPICE_IMAGE_COMPRESSION_LZ,
+		[SPICE_CLIENT_COMPRESSION_LZ4] = SPICE_IMAGE_COMPRESSION_LZ4,
+	};
+
+	if (client->options.compression != SPICE_CLIENT_COMPRESSION_AUTO)
+		return wanted[client->options.compression];
+	/* On this machine packing costs more than it spares. */
+	return dial_is_local(client->dial) ? SPICE_IMAGE_COMPRESSION_OFF
+					   : SPICE_IMAGE_COMPRESSION_INVALID;
+}
+
 static void display_up(struct client_channel *channel)
 {
 	struct client_display *display = of_channel(channel);
 	struct msg_display_init init = { .pixmap_cache_id = 1,
-		.pixmap_cache_size = IMAGE_CACHE_PIXELS,
+		.pixmap_cache_size = (int64_t)display->images.cache.limit_pixels,
 		.glz_dictionary_id = 1,
-		.glz_window_size = GLZ_WINDOW_PIXELS };
-	/* On this machine packing costs more than it spares. */
-	struct msg_preferred_compression preferred = {
-		.compression = dial_is_local(channel->client->dial) ? SPICE_IMAGE_COMPRESSION_OFF
-								    : SPICE_IMAGE_COMPRESSION_AUTO_LZ
-	};
+		.glz_window_size = (int32_t)display->glz_pixels };
+	struct msg_preferred_compression preferred = { wanted_compression(channel->client) };
 
 	display->marked = false;
-	if (link_peer_has_cap(channel->link, SPICE_DISPLAY_CAP_PREF_COMPRESSION))
+	if (preferred.compression != SPICE_IMAGE_COMPRESSION_INVALID &&
+		link_peer_has_cap(channel->link, SPICE_DISPLAY_CAP_PREF_COMPRESSION))
 		link_send_preferred_compression(
 			channel->link, SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION, &preferred);
 	link_send_display_init(channel->link, SPICE_MSGC_DISPLAY_INIT, &init);
@@ -201,10 +230,10 @@ static int display_message(
 			drop_surface(display, id);
 		return 0;
 	case SPICE_MSG_DISPLAY_INVAL_LIST: return on_inval_list(display, body, size);
-	case SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS: image_cache_clear(&display->cache); return 0;
+	case SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS: return on_inval_all(display, body, size);
 	case SPICE_MSG_DISPLAY_INVAL_PALETTE: return on_inval_palette(display, body, size);
 	case SPICE_MSG_DISPLAY_INVAL_ALL_PALETTES:
-		palette_cache_clear(&display->palettes);
+		palette_cache_clear(&display->images.palettes);
 		return 0;
 	case SPICE_MSG_DISPLAY_SURFACE_CREATE: return on_surface_create(display, body, size);
 	case SPICE_MSG_DISPLAY_SURFACE_DESTROY: return on_surface_destroy(display, body, size);
@@ -218,7 +247,8 @@ static const struct client_channel_ops display_ops = {
 	.type = SPICE_CHANNEL_DISPLAY,
 	.name = "display",
 	.caps = 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION |
-		1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION | 1u << SPICE_DISPLAY_CAP_MULTI_CODEC,
+		1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION | 1u << SPICE_DISPLAY_CAP_MULTI_CODEC |
+		1u << SPICE_DISPLAY_CAP_COMPOSITE | 1u << SPICE_DISPLAY_CAP_A8_SURFACE,
 	.up = display_up,
 	.message = display_message,
 };
@@ -226,6 +256,30 @@ static const struct client_channel_ops display_ops = {
 void client_display_init(struct spice_client *client)
 {
 	client_channel_init(&client->display.base, client, &display_ops);
+}
+
+int client_display_prepare(struct spice_client *client)
+{
+	struct client_display *display = &client->display;
+	uint32_t cache_pixels = client->options.cache_bytes / 4;
+
+	display->glz_pixels = client->options.glz_window_bytes / 4;
+	if (!display->glz_pixels)
+		display->glz_pixels = GLZ_PIXELS_DEFAULT;
+	display->images.cache.limit_pixels = cache_pixels ? cache_pixels : CACHE_PIXELS_DEFAULT;
+	return glz_window_create(&display->images.glz, display->glz_pixels);
+}
+
+static void describe(const struct client_display *display)
+{
+	char text[512];
+
+	if (!log_enabled(LOG_DEBUG))
+		return;
+	client_images_describe(&display->images, text, sizeof(text));
+	log_debug("spice", "display: images received: %s", text);
+	client_draws_describe(display, text, sizeof(text));
+	log_debug("spice", "display: drawings received: %s", text);
 }
 
 /* The last picture stays in the hub, for who shows it; the next session replaces it. */
@@ -236,6 +290,8 @@ void client_display_finish(struct spice_client *client)
 	for (uint32_t id = DISPLAY_PRIMARY + 1; id < DISPLAY_MAX_SURFACES; id++)
 		drop_surface(display, id);
 	surface_unref(display->surfaces[DISPLAY_PRIMARY]);
-	image_cache_clear(&display->cache);
-	palette_cache_finish(&display->palettes);
+	describe(display);
+	image_cache_clear(&display->images.cache);
+	palette_cache_finish(&display->images.palettes);
+	glz_window_destroy(display->images.glz);
 }

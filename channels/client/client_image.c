@@ -1,155 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* Pictures from the wire: bitmaps, LZ4, QUIC, LZ, and the caches. */
+/* Pictures from the wire: every type of image, and what is to be kept of them. */
 #include "channels/client/client_image.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <spice/enums.h>
 
+#include "codecs/jpeg.h"
 #include "codecs/lz.h"
 #include "codecs/lz4.h"
 #include "codecs/quic.h"
+#include "codecs/zlib_stream.h"
 #include "core/util.h"
-
-/* ---- pixmaps ---- */
-
-static struct image_cache_item **cache_find(struct image_cache *cache, uint64_t id)
-{
-	struct image_cache_item **at = &cache->buckets[(id ^ id >> 32) % IMAGE_CACHE_BUCKETS];
-
-	while (*at && (*at)->id != id)
-		at = &(*at)->next;
-	return at;
-}
-
-static uint64_t image_pixels(const struct image *image)
-{
-	return (uint64_t)image->width * image->height;
-}
-
-static void cache_drop(struct image_cache *cache, struct image_cache_item **at)
-{
-	struct image_cache_item *item = *at;
-
-	*at = item->next;
-	cache->pixels -= image_pixels(item->image);
-	cache->items--;
-	image_unref(item->image);
-	free(item);
-}
-
-int image_cache_put(struct image_cache *cache, uint64_t id, struct image *image)
-{
-	struct image_cache_item **at = cache_find(cache, id);
-	struct image_cache_item *item;
-
-	if (*at)
-		cache_drop(cache, at);
-	/* The server's count may run ahead of ours by what it removes next. */
-	if (cache->pixels + image_pixels(image) > 2 * (uint64_t)IMAGE_CACHE_PIXELS ||
-		cache->items == IMAGE_CACHE_ITEMS_MAX)
-		return -EPROTO;
-	item = malloc(sizeof(*item));
-	if (!item)
-		return -ENOMEM;
-	at = cache_find(cache, id);
-	*item = (struct image_cache_item){ .next = *at, .id = id, .image = image_ref(image) };
-	*at = item;
-	cache->pixels += image_pixels(image);
-	cache->items++;
-	return 0;
-}
-
-struct image *image_cache_get(const struct image_cache *cache, uint64_t id)
-{
-	struct image_cache_item *item = cache->buckets[(id ^ id >> 32) % IMAGE_CACHE_BUCKETS];
-
-	while (item && item->id != id)
-		item = item->next;
-	return item ? item->image : NULL;
-}
-
-void image_cache_remove(struct image_cache *cache, uint64_t id)
-{
-	struct image_cache_item **at = cache_find(cache, id);
-
-	if (*at)
-		cache_drop(cache, at);
-}
-
-void image_cache_clear(struct image_cache *cache)
-{
-	for (uint32_t i = 0; i < IMAGE_CACHE_BUCKETS; i++)
-		while (cache->buckets[i])
-			cache_drop(cache, &cache->buckets[i]);
-}
-
-/* ---- palettes ---- */
-
-void palette_cache_remove(struct palette_cache *cache, uint64_t id)
-{
-	for (uint32_t i = 0; cache->items && i < PALETTE_CACHE_MAX; i++)
-		if (cache->items[i].count && cache->items[i].id == id)
-			cache->items[i].count = 0;
-}
-
-void palette_cache_clear(struct palette_cache *cache)
-{
-	for (uint32_t i = 0; cache->items && i < PALETTE_CACHE_MAX; i++)
-		cache->items[i].count = 0;
-}
-
-void palette_cache_finish(struct palette_cache *cache)
-{
-	free(cache->items);
-	cache->items = NULL;
-}
-
-static int palette_cache_put(
-	struct palette_cache *cache, uint64_t id, const uint32_t *colors, uint32_t count)
-{
-	if (!cache->items)
-		cache->items = calloc(PALETTE_CACHE_MAX, sizeof(*cache->items));
-	if (!cache->items)
-		return -ENOMEM;
-	palette_cache_remove(cache, id);
-	cache->items[cache->next].id = id;
-	cache->items[cache->next].count = count;
-	memcpy(cache->items[cache->next].colors, colors, count * sizeof(*colors));
-	cache->next = (cache->next + 1) % PALETTE_CACHE_MAX;
-	return 0;
-}
 
 /* Fills the image's palette; a shorter one of the wire leaves black behind it. */
 static int palette_read(
 	struct image *image, const struct proto_palette *wire, struct palette_cache *cache)
 {
-	uint32_t entries = image_format_palette(image->format), count;
-	uint32_t colors[PROTO_PALETTE_MAX];
+	uint32_t entries = image_format_palette(image->format);
+	const struct palette *cached;
+	struct palette palette = { .id = wire->id, .count = wire->count };
 	struct wire_reader r;
 
 	if (!entries)
 		return 0;
 	if (wire->from_cache) {
-		for (uint32_t i = 0; cache->items && i < PALETTE_CACHE_MAX; i++) {
-			if (!cache->items[i].count || cache->items[i].id != wire->id)
-				continue;
-			count = MIN(cache->items[i].count, entries);
-			memcpy(image->palette, cache->items[i].colors, count * sizeof(uint32_t));
-			return 0;
-		}
-		return -ENOENT;
+		cached = palette_cache_get(cache, wire->id);
+		if (cached)
+			memcpy(image->palette, cached->colors,
+				MIN(cached->count, entries) * sizeof(uint32_t));
+		return cached ? 0 : -ENOENT;
 	}
 	/* 1-bit images come without one where they are masks. */
 	if (wire->count == 0)
 		return entries == 2 ? 0 : -EPROTO;
 	wire_reader_init(&r, wire->ents, (size_t)wire->count * 4);
 	for (uint32_t i = 0; i < wire->count; i++)
-		colors[i] = wire_read_u32(&r) & 0xffffff;
-	memcpy(image->palette, colors, MIN((uint32_t)wire->count, entries) * sizeof(uint32_t));
-	return wire->cache_me ? palette_cache_put(cache, wire->id, colors, wire->count) : 0;
+		palette.colors[i] = wire_read_u32(&r) & 0xffffff;
+	memcpy(image->palette, palette.colors, MIN(palette.count, entries) * sizeof(uint32_t));
+	return wire->cache_me ? palette_cache_put(cache, &palette) : 0;
 }
 
 /* ---- pixels ---- */
@@ -302,39 +194,223 @@ static int make_lz(struct image **out, const struct proto_image *wire,
 	return err;
 }
 
-int client_image_make(struct image **out, const struct proto_image *wire, struct image_cache *cache,
-	struct palette_cache *palettes)
-{
-	struct image *image = NULL;
-	int err;
+/* ---- GLZ: the pixels are the window's, too ---- */
 
-	switch (wire->type) {
-	case SPICE_IMAGE_TYPE_FROM_CACHE:
-	case SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS:
-		image = image_cache_get(cache, wire->id);
-		*out = image ? image_ref(image) : NULL;
-		return image ? 0 : -ENOENT;
-	case SPICE_IMAGE_TYPE_BITMAP: err = make_bitmap(&image, wire, palettes); break;
-	case SPICE_IMAGE_TYPE_LZ4: err = make_lz4(&image, wire); break;
-	case SPICE_IMAGE_TYPE_QUIC: err = make_quic(&image, wire); break;
-	case SPICE_IMAGE_TYPE_LZ_RGB:
-		err = make_lz(&image, wire, &wire->packed, NULL, palettes);
-		break;
-	case SPICE_IMAGE_TYPE_LZ_PLT:
-		err = make_lz(
-			&image, wire, &wire->lz_palette.data, &wire->lz_palette.palette, palettes);
-		break;
-	default: return -ENOTSUP;
-	}
-	if (err < 0)
-		return err;
-	if (wire->flags & (SPICE_IMAGE_FLAGS_CACHE_ME | SPICE_IMAGE_FLAGS_CACHE_REPLACE_ME)) {
-		err = image_cache_put(cache, wire->id, image);
-		if (err < 0) {
-			image_unref(image);
-			return err;
-		}
-	}
+static void release_surface(struct image *image)
+{
+	image->data = NULL;
+	surface_unref(image->opaque);
+}
+
+/* An image over a surface whose rows run downwards; takes over the reference on it. */
+static int image_over(struct image **out, struct surface *surface)
+{
+	struct image *image = calloc(1, sizeof(*image));
+
+	if (!image)
+		return -ENOMEM;
+	*image = (struct image){ .refs = 1,
+		.format = surface->format == SURFACE_ARGB8888 ? IMAGE_ARGB8888 : IMAGE_XRGB8888,
+		.width = surface->width,
+		.height = surface->height,
+		.stride = (uint32_t)surface->stride,
+		.data = surface->data,
+		.release = release_surface,
+		.opaque = surface };
 	*out = image;
 	return 0;
+}
+
+static int make_glz(struct image **out, const struct proto_image *wire, const uint8_t *data,
+	size_t size, struct client_images *images)
+{
+	struct glz_header header;
+	struct surface *surface;
+	struct rect all;
+	int err = glz_decode_header(data, size, &header);
+
+	if (err == 0 && (header.width != wire->width || header.height != wire->height))
+		err = -EPROTO;
+	if (err == 0)
+		err = glz_decode(images->glz, data, size, NULL, 0, &surface);
+	if (err < 0)
+		return err == -EAGAIN ? -EPROTO : err; /* there is no other channel to wait for */
+	if (surface->stride > 0) {
+		err = image_over(out, surface);
+		if (err < 0)
+			surface_unref(surface);
+		return err;
+	}
+	all = surface_bounds(surface);
+	err = image_from_surface(out, surface, &all);
+	surface_unref(surface);
+	return err;
+}
+
+/* What a GLZ stream of the picture can need at the most. */
+static uint64_t glz_bytes_max(const struct proto_image *wire)
+{
+	return 5 * (uint64_t)wire->width * wire->height + 4096;
+}
+
+static int make_zlib_glz(
+	struct image **out, const struct proto_image *wire, struct client_images *images)
+{
+	const struct wire_bytes *packed = &wire->zlib_glz.data;
+	size_t size = wire->zlib_glz.glz_size;
+	uint8_t *glz;
+	int err;
+
+	if (size > glz_bytes_max(wire))
+		return -EPROTO;
+	glz = malloc(MAX(size, (size_t)1));
+	if (!glz)
+		return -ENOMEM;
+	err = zlib_stream_decode(packed->data, packed->size, glz, size);
+	if (err == 0)
+		err = make_glz(out, wire, glz, size, images);
+	free(glz);
+	return err;
+}
+
+/* ---- JPEG ---- */
+
+static int make_jpeg(struct image **out, const struct proto_image *wire)
+{
+	uint32_t width, height;
+	struct image *image;
+	int err = jpeg_picture_size(wire->packed.data, wire->packed.size, &width, &height);
+
+	if (err == 0)
+		err = create_for_stream(&image, wire, IMAGE_XRGB8888, width, height);
+	if (err < 0)
+		return err;
+	err = jpeg_picture_decode(wire->packed.data, wire->packed.size, width, height, image->data,
+		(ptrdiff_t)image->stride);
+	if (err < 0)
+		image_unref(image);
+	else
+		*out = image;
+	return err;
+}
+
+static int make_jpeg_alpha(struct image **out, const struct proto_image *wire)
+{
+	const struct wire_bytes *data = &wire->jpeg_alpha.data;
+	uint32_t jpeg_size = wire->jpeg_alpha.jpeg_size, width, height;
+	struct image *image;
+	int err = jpeg_picture_size(data->data, jpeg_size, &width, &height);
+
+	if (err == 0)
+		err = create_for_stream(&image, wire, IMAGE_ARGB8888, width, height);
+	if (err < 0)
+		return err;
+	err = jpeg_alpha_decode(data->data, data->size, jpeg_size, width, height, image->data,
+		(ptrdiff_t)image->stride);
+	if (err < 0)
+		image_unref(image);
+	else
+		*out = image;
+	return err;
+}
+
+/* ---- all types ---- */
+
+static const struct {
+	uint8_t type; /* SPICE_IMAGE_TYPE_* */
+	bool lossy;
+	const char *name;
+} kinds[CLIENT_IMAGE_KINDS] = {
+	{ SPICE_IMAGE_TYPE_BITMAP, false, "bitmap" },
+	{ SPICE_IMAGE_TYPE_QUIC, false, "quic" },
+	{ SPICE_IMAGE_TYPE_LZ_PLT, false, "lz_plt" },
+	{ SPICE_IMAGE_TYPE_LZ_RGB, false, "lz" },
+	{ SPICE_IMAGE_TYPE_GLZ_RGB, false, "glz" },
+	{ SPICE_IMAGE_TYPE_FROM_CACHE, false, "from_cache" },
+	{ SPICE_IMAGE_TYPE_JPEG, true, "jpeg" },
+	{ SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS, false, "from_cache_lossless" },
+	{ SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB, false, "zlib_glz" },
+	{ SPICE_IMAGE_TYPE_JPEG_ALPHA, true, "jpeg_alpha" },
+	{ SPICE_IMAGE_TYPE_LZ4, false, "lz4" },
+};
+
+void client_images_describe(const struct client_images *images, char *text, size_t size)
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < CLIENT_IMAGE_KINDS && at < size; i++)
+		if (images->received[i])
+			at += (size_t)snprintf(text + at, size - at, "%s%s %llu", at ? ", " : "",
+				kinds[i].name, (unsigned long long)images->received[i]);
+}
+
+static int from_cache(struct image **out, const struct proto_image *wire, struct image_cache *cache)
+{
+	struct image *image = image_cache_get(
+		cache, wire->id, wire->type == SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS);
+
+	*out = image ? image_ref(image) : NULL;
+	return image ? 0 : -ENOENT;
+}
+
+static int decode(struct image **out, const struct proto_image *wire, struct client_images *images)
+{
+	struct palette_cache *palettes = &images->palettes;
+
+	switch (wire->type) {
+	case SPICE_IMAGE_TYPE_BITMAP: return make_bitmap(out, wire, palettes);
+	case SPICE_IMAGE_TYPE_QUIC: return make_quic(out, wire);
+	case SPICE_IMAGE_TYPE_LZ_PLT:
+		return make_lz(
+			out, wire, &wire->lz_palette.data, &wire->lz_palette.palette, palettes);
+	case SPICE_IMAGE_TYPE_LZ_RGB: return make_lz(out, wire, &wire->packed, NULL, palettes);
+	case SPICE_IMAGE_TYPE_GLZ_RGB:
+		return make_glz(out, wire, wire->packed.data, wire->packed.size, images);
+	case SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB: return make_zlib_glz(out, wire, images);
+	case SPICE_IMAGE_TYPE_JPEG: return make_jpeg(out, wire);
+	case SPICE_IMAGE_TYPE_JPEG_ALPHA: return make_jpeg_alpha(out, wire);
+	case SPICE_IMAGE_TYPE_LZ4: return make_lz4(out, wire);
+	default: return -EPROTO; /* a surface, where there can be none */
+	}
+}
+
+/* A lossy picture never takes the place of a lossless one. */
+static int keep(
+	struct image *image, const struct proto_image *wire, bool lossy, struct image_cache *cache)
+{
+	if (wire->flags & SPICE_IMAGE_FLAGS_CACHE_REPLACE_ME && lossy)
+		return -EPROTO;
+	if (wire->flags & (SPICE_IMAGE_FLAGS_CACHE_ME | SPICE_IMAGE_FLAGS_CACHE_REPLACE_ME))
+		return image_cache_put(cache, wire->id, image, lossy);
+	return 0;
+}
+
+int client_image_make(
+	struct image **out, const struct proto_image *wire, struct client_images *images)
+{
+	struct image *image = NULL;
+	bool lossy = false;
+	int err;
+
+	for (size_t i = 0; i < CLIENT_IMAGE_KINDS; i++) {
+		if (kinds[i].type == wire->type) {
+			images->received[i]++;
+			lossy = kinds[i].lossy;
+		}
+	}
+	if (wire->type == SPICE_IMAGE_TYPE_FROM_CACHE ||
+		wire->type == SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS)
+		return from_cache(out, wire, &images->cache);
+	err = decode(&image, wire, images);
+	if (err < 0)
+		return err;
+	if (wire->flags & SPICE_IMAGE_FLAGS_HIGH_BITS_SET)
+		image->flags |= IMAGE_HIGH_BITS_SET;
+	err = keep(image, wire, lossy, &images->cache);
+	if (err < 0)
+		image_unref(image);
+	else
+		*out = image;
+	return err;
 }

@@ -39,15 +39,17 @@ struct client_main {
 	bool has_cursor;
 };
 
+enum { CLIENT_DRAW_KINDS = 14 };
+
 struct client_display {
 	struct client_channel base;
 	struct surface *surfaces[DISPLAY_MAX_SURFACES];
 	uint64_t surface_bytes;
-	struct image_cache cache;
-	struct palette_cache palettes;
+	struct client_images images;
+	uint32_t glz_pixels; /* the GLZ window, as the server is told */
+	uint64_t drawn[CLIENT_DRAW_KINDS]; /* drawings that came, by the table in client_draw.c */
 	struct log_limit log_limit;
 	uint64_t skipped; /* message types that were logged as unsupported, by skip_bit() */
-	uint32_t skipped_images;
 	bool marked; /* the first mark has come, with a primary surface */
 };
 
@@ -82,6 +84,7 @@ struct spice_client {
 	char *where; /* as messages name the server */
 	char *password;
 	struct dial *dial;
+	struct spice_client_options options;
 	uint32_t session_id;
 	bool ended; /* told so; nothing more happens */
 	struct client_main main;
@@ -103,6 +106,8 @@ void client_main_init(struct spice_client *client);
 /* Connects the channels that let the display go first. */
 void client_main_open_rest(struct spice_client *client);
 void client_display_init(struct spice_client *client);
+/* Makes what is as large as the options say. -ENOMEM. */
+int client_display_prepare(struct spice_client *client);
 void client_display_finish(struct spice_client *client);
 void client_inputs_init(struct spice_client *client);
 void client_inputs_set_mouse_mode(struct spice_client *client, uint32_t mode);
@@ -112,6 +117,8 @@ void client_cursor_finish(struct spice_client *client);
 /* client_draw.c: one drawing message. 0 or -EPROTO. */
 int client_display_draw(
 	struct client_display *display, uint16_t type, const uint8_t *body, size_t size);
+/* "copy 3, fill 12": how many of each have come, into `text`, which has at least one byte. */
+void client_draws_describe(const struct client_display *display, char *text, size_t size);
 /* Logs, once a type, that a message is not supported yet. */
 void client_display_skip(struct client_display *display, uint16_t type);
 

@@ -75,29 +75,30 @@ static const uint16_t rop_bits[] = {
 	[ROP_INVERS] = SPICE_ROPD_OP_INVERS,
 };
 
-uint16_t proto_rop(const struct rop *rop, bool brush)
+static uint16_t source_bit(enum proto_rop_sides sides)
 {
-	uint16_t source = brush ? SPICE_ROPD_INVERS_BRUSH : SPICE_ROPD_INVERS_SRC;
+	return sides == PROTO_ROP_SOURCE ? SPICE_ROPD_INVERS_SRC : SPICE_ROPD_INVERS_BRUSH;
+}
 
-	return (uint16_t)(rop_bits[rop->op] | (rop->invert_source ? source : 0) |
-		(rop->invert_dest ? SPICE_ROPD_INVERS_DEST : 0) |
+static uint16_t dest_bit(enum proto_rop_sides sides)
+{
+	return sides == PROTO_ROP_OPAQUE ? SPICE_ROPD_INVERS_SRC : SPICE_ROPD_INVERS_DEST;
+}
+
+uint16_t proto_rop(const struct rop *rop, enum proto_rop_sides sides)
+{
+	return (uint16_t)(rop_bits[rop->op] | (rop->invert_source ? source_bit(sides) : 0) |
+		(rop->invert_dest ? dest_bit(sides) : 0) |
 		(rop->invert_result ? SPICE_ROPD_INVERS_RES : 0));
 }
 
-struct rop proto_rop_parse(uint16_t wire, bool brush)
+struct rop proto_rop_parse(uint16_t wire, enum proto_rop_sides sides)
 {
-	struct rop rop = {
-		.op = ROP_PUT,
-		.invert_source = wire & (brush ? SPICE_ROPD_INVERS_BRUSH : SPICE_ROPD_INVERS_SRC),
-		.invert_dest = wire & SPICE_ROPD_INVERS_DEST,
-		.invert_result = wire & SPICE_ROPD_INVERS_RES,
-	};
-
-	for (uint32_t i = 0; i < ARRAY_SIZE(rop_bits); i++) {
-		if (wire & rop_bits[i]) {
-			rop.op = (enum rop_op)i;
-			break;
-		}
-	}
-	return rop;
+	for (uint32_t i = 0; i < ARRAY_SIZE(rop_bits); i++)
+		if (wire & rop_bits[i])
+			return (struct rop){ .op = (enum rop_op)i,
+				.invert_source = wire & source_bit(sides),
+				.invert_dest = wire & dest_bit(sides),
+				.invert_result = wire & SPICE_ROPD_INVERS_RES };
+	return (struct rop){ .op = ROP_PUT };
 }

@@ -248,8 +248,14 @@ enum image_format proto_image_format(uint8_t bitmap_format);
 /* SPICE_SURFACE_FMT_* of a surface's format, and back (-EINVAL: none such). */
 uint32_t proto_surface_format(enum surface_format format);
 int proto_surface_format_parse(uint32_t wire, enum surface_format *format);
-/* SPICE_ROPD_* bits; `brush`: the inverted side is the brush (FILL), not the source (COPY). */
-uint16_t proto_rop(const struct rop *rop, bool brush);
-struct rop proto_rop_parse(uint16_t wire, bool brush);
+/* What a drawing's operation joins, and so which bits say what of it is inverted. */
+enum proto_rop_sides {
+	PROTO_ROP_SOURCE, /* the source and the destination (COPY) */
+	PROTO_ROP_BRUSH, /* the brush and the destination (FILL, STROKE, TEXT) */
+	PROTO_ROP_OPAQUE, /* the brush and the source (OPAQUE) */
+};
+/* SPICE_ROPD_* bits. Without an operation among them the inversions do not count. */
+uint16_t proto_rop(const struct rop *rop, enum proto_rop_sides sides);
+struct rop proto_rop_parse(uint16_t wire, enum proto_rop_sides sides);
 
 #endif

@@ -151,6 +151,7 @@ void stage_connect(struct stage *stage, const char *password)
 		.display = stage->hub,
 		.unix_path = stage->path,
 		.password = password,
+		.options = stage->options,
 		.on_event = on_event,
 		.opaque = stage };
 

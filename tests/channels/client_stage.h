@@ -33,6 +33,7 @@ struct stage {
 	struct loop_fd *listener;
 	const char *password; /* the server's */
 	uint32_t server_caps; /* of the display channel */
+	struct spice_client_options options; /* the client's */
 	struct stage_channel pending[8]; /* accepted, by order */
 	uint32_t accepted;
 	struct stage_channel *channels[16]; /* by type, once let in */

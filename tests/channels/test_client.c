@@ -103,7 +103,8 @@ static void test_bring_up(void **state)
 	assert_int_equal(link_request(stage->channels[DISPLAY]->link)->channel_caps,
 		1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION |
 			1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION |
-			1u << SPICE_DISPLAY_CAP_MULTI_CODEC);
+			1u << SPICE_DISPLAY_CAP_MULTI_CODEC | 1u << SPICE_DISPLAY_CAP_COMPOSITE |
+			1u << SPICE_DISPLAY_CAP_A8_SURFACE);
 	/* The first mark counts once there is a picture, and once only. */
 	stage_send(stage, DISPLAY, SPICE_MSG_DISPLAY_MARK, NULL);
 	assert_int_equal(stage->events[SPICE_CLIENT_FIRST_FRAME], 0);
@@ -119,6 +120,48 @@ static void test_bring_up(void **state)
 		{ .name = { (const uint8_t *)"my\n vm\0", 7 } });
 	assert_int_equal(stage->events[SPICE_CLIENT_NAME], 1);
 	assert_string_equal(stage->reason, "my vm");
+}
+
+/* What the user chose is what the server is told. */
+static void test_options(void **state)
+{
+	static const struct {
+		enum spice_client_compression wish;
+		uint8_t told; /* INVALID: nothing */
+	} cases[] = {
+		{ SPICE_CLIENT_COMPRESSION_SERVER, SPICE_IMAGE_COMPRESSION_INVALID },
+		{ SPICE_CLIENT_COMPRESSION_LZ4, SPICE_IMAGE_COMPRESSION_LZ4 },
+	};
+
+	stage_close(*state);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stage *stage = *state;
+		struct msg_preferred_compression preferred;
+		struct msg_display_init init;
+		const struct buf *body;
+		const uint16_t type = SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION;
+
+		stage_open(stage);
+		stage->server_caps = 1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION;
+		stage->options = (struct spice_client_options){ .cache_bytes = 4 << 20,
+			.glz_window_bytes = 8 << 20,
+			.compression = cases[i].wish };
+		stage_bring_up(stage);
+		body = stage_heard(stage, DISPLAY, SPICE_MSGC_DISPLAY_INIT);
+		assert_true(msg_display_init_parse(&init, buf_bytes(body), body->size));
+		assert_int_equal(init.pixmap_cache_size, 1 << 20);
+		assert_int_equal(init.glz_window_size, 2 << 20);
+		assert_int_equal(stage_heard_count(stage, DISPLAY, type),
+			cases[i].told != SPICE_IMAGE_COMPRESSION_INVALID);
+		if (cases[i].told != SPICE_IMAGE_COMPRESSION_INVALID) {
+			body = stage_heard(stage, DISPLAY, type);
+			assert_true(msg_preferred_compression_parse(
+				&preferred, buf_bytes(body), body->size));
+			assert_int_equal(preferred.compression, cases[i].told);
+		}
+		if (i + 1 < ARRAY_SIZE(cases))
+			stage_close(stage);
+	}
 }
 
 static void test_password(void **state)
@@ -372,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_targets),
 		STAGED(test_bring_up),
+		STAGED(test_options),
 		STAGED(test_password),
 		STAGED(test_unreachable),
 		STAGED(test_server_goes),

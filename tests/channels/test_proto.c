@@ -381,12 +381,13 @@ static void test_lists(void **state)
 static void test_rops(void **state)
 {
 	for (int op = ROP_PUT; op <= ROP_INVERS; op++) {
-		for (int bits = 0; bits < 16; bits++) {
+		for (int bits = 0; bits < 24; bits++) {
 			struct rop rop = { .op = (enum rop_op)op,
 				.invert_source = bits & 1,
 				.invert_dest = bits & 2,
 				.invert_result = bits & 4 };
-			struct rop again = proto_rop_parse(proto_rop(&rop, bits & 8), bits & 8);
+			enum proto_rop_sides sides = (enum proto_rop_sides)(bits / 8);
+			struct rop again = proto_rop_parse(proto_rop(&rop, sides), sides);
 
 			assert_int_equal(again.op, rop.op);
 			assert_int_equal(again.invert_source, rop.invert_source);
@@ -394,9 +395,12 @@ static void test_rops(void **state)
 			assert_int_equal(again.invert_result, rop.invert_result);
 		}
 	}
-	assert_int_equal(
-		proto_rop_parse(SPICE_ROPD_OP_PUT | SPICE_ROPD_INVERS_BRUSH, false).invert_source,
-		false);
+	assert_false(proto_rop_parse(SPICE_ROPD_OP_PUT | SPICE_ROPD_INVERS_BRUSH, PROTO_ROP_SOURCE)
+			     .invert_source);
+	assert_true(proto_rop_parse(SPICE_ROPD_OP_PUT | SPICE_ROPD_INVERS_SRC, PROTO_ROP_OPAQUE)
+			    .invert_dest);
+	/* Without an operation nothing is inverted. */
+	assert_false(proto_rop_parse(SPICE_ROPD_INVERS_RES, PROTO_ROP_BRUSH).invert_result);
 }
 
 int main(void)
