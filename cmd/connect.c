@@ -25,6 +25,7 @@ struct viewer {
 	char place[512]; /* the target, without what is secret in it */
 	const char *title; /* NULL: the VM's name */
 	bool full_screen;
+	struct spice_client_options options;
 	struct loop *loop;
 	sem_t running; /* posted once the loop is */
 	struct display *display;
@@ -225,8 +226,8 @@ static void start(void *opaque)
 	viewer->client = NULL;
 	snprintf(text, sizeof(text), "Connecting to %s ...", viewer->place);
 	say_notice(viewer, text, false);
-	err = viewer_connect(
-		&viewer->client, &viewer->target, viewer->loop, viewer->display, on_event, viewer);
+	err = viewer_connect(&viewer->client, &viewer->target, &viewer->options, viewer->loop,
+		viewer->display, on_event, viewer);
 	if (err) {
 		on_lost(viewer, strerror(-err));
 		return;
@@ -399,7 +400,7 @@ static void print_help(void)
 	     "      --password-file F   the password is the first line of F; without, it is asked\n"
 	     "                          for on the terminal when the server wants one\n"
 	     "      --full-screen       start with the whole screen\n"
-	     "      --title TEXT        the window's title (the VM's name)\n"
+	     "      --title TEXT        the window's title (the VM's name)\n" VIEWER_OPTIONS_HELP
 	     "  -v, --verbose           log more (twice: everything)\n"
 	     "  -h, --help              this help\n"
 	     "\n"
@@ -414,6 +415,7 @@ int cmd_connect(int argc, char **argv)
 		{ "password-file", required_argument, NULL, OPT_PASSWORD_FILE },
 		{ "full-screen", no_argument, NULL, OPT_FULL_SCREEN },
 		{ "title", required_argument, NULL, OPT_TITLE },
+		VIEWER_OPTIONS,
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -429,7 +431,9 @@ int cmd_connect(int argc, char **argv)
 		case OPT_TITLE: viewer.title = optarg; break;
 		case 'v': log_set_level(log_enabled(LOG_INFO) ? LOG_DEBUG : LOG_INFO); break;
 		case 'h': print_help(); return 0;
-		default: return cmd_misuse("connect");
+		default:
+			if (viewer_option(&viewer.options, option, optarg))
+				return cmd_misuse("connect");
 		}
 	}
 	if (argc - optind != 1) {

@@ -21,6 +21,7 @@ enum {
 struct screenshot {
 	const char *path;
 	uint64_t timeout_s;
+	struct spice_client_options options;
 	struct loop *loop;
 	struct display *display;
 	struct display_sink sink; /* hears of drawings */
@@ -143,8 +144,8 @@ static int take(struct screenshot *shot, const struct spice_target *target)
 	if (err == 0)
 		err = display_attach(shot->display, &shot->sink);
 	if (err == 0)
-		err = viewer_connect(
-			&shot->client, target, shot->loop, shot->display, on_event, shot);
+		err = viewer_connect(&shot->client, target, &shot->options, shot->loop,
+			shot->display, on_event, shot);
 	if (err) {
 		cmd_error("cannot begin: %s", strerror(-err));
 	} else {
@@ -169,7 +170,7 @@ static void print_help(void)
 	     "SERVER is HOST:PORT, [IPV6]:PORT, spice://HOST:PORT or spice+unix:///PATH.\n"
 	     "\n"
 	     "      --password-file F   the password is the first line of F\n"
-	     "      --timeout SECONDS   give up when no picture comes (10)\n"
+	     "      --timeout SECONDS   give up when no picture comes (10)\n" VIEWER_OPTIONS_HELP
 	     "  -v, --verbose           log more (twice: everything)\n"
 	     "  -h, --help              this help");
 }
@@ -180,6 +181,7 @@ int cmd_screenshot(int argc, char **argv)
 	static const struct option options[] = {
 		{ "password-file", required_argument, NULL, OPT_PASSWORD_FILE },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+		VIEWER_OPTIONS,
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -201,7 +203,9 @@ int cmd_screenshot(int argc, char **argv)
 			break;
 		case 'v': log_set_level(log_enabled(LOG_INFO) ? LOG_DEBUG : LOG_INFO); break;
 		case 'h': print_help(); return 0;
-		default: return cmd_misuse("screenshot");
+		default:
+			if (viewer_option(&shot.options, option, optarg))
+				return cmd_misuse("screenshot");
 		}
 	}
 	if (argc - optind != 2) {
