@@ -27,6 +27,8 @@ target_link_libraries(dep_pixman INTERFACE m)
 spicebox_dep(lz4 lz4.h lz4)
 spicebox_dep(zlib zlib.h z)
 spicebox_dep(jpeg jpeglib.h jpeg)
+spicebox_dep(vpx vpx/vpx_codec.h vpx)
+target_link_libraries(dep_vpx INTERFACE m)
 spicebox_dep(openssl openssl/ssl.h ssl crypto)
 spicebox_dep(uring liburing.h uring)
 # Headers only: message enums and the QXL device's layout. channels/ and qxl/ alone use them.
