@@ -381,7 +381,7 @@ static uint32_t display_backlog(struct channel *channel)
 	for (uint32_t id = 0; display->started && id < DISPLAY_MAX_SURFACES; id++)
 		if (display->queue.views[id].created &&
 			!region_empty(&display->queue.views[id].dirty))
-			dirty++;
+			dirty += SERVER_STATS_OWED;
 	return display->queue.items + dirty + (display->job ? 1 : 0);
 }
 

@@ -11,6 +11,7 @@
 enum {
 	SERVER_STATS_CHANNELS = 16, /* by SPICE_CHANNEL_* */
 	SERVER_STATS_IMAGES = 112, /* by SPICE_IMAGE_TYPE_* */
+	SERVER_STATS_OWED = 100, /* drawings that owed pixels count as */
 };
 
 struct server_stats_count {
@@ -28,8 +29,9 @@ struct spice_server_stats {
 	struct server_stats_count frames;
 	uint64_t draws_as_commands; /* drawings that left as drawings */
 	uint64_t draws_as_pixels; /* messages with pixels that the server rendered */
-	/* Now: the drawings and pictures that the slowest viewer has yet to be sent; 0: every viewer
-	 * was sent all there is, as far as the server knows. */
+	/* Now: the drawings and pictures that the slowest viewer has yet to be sent, and
+	 * SERVER_STATS_OWED for each surface of which it is owed pixels instead of drawings; 0: every
+	 * viewer was sent all there is, as far as the server knows. */
 	uint32_t backlog;
 };
 

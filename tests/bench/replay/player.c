@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <spice/qxl_dev.h>
 
@@ -183,14 +182,6 @@ void player_step(struct player *player)
 	player->warned = true;
 }
 
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 int player_peek(struct player *player)
 {
 	uint64_t start;
@@ -198,9 +189,9 @@ int player_peek(struct player *player)
 
 	if (player->ready)
 		return 1;
-	start = thread_cpu_ns();
+	start = clock_monotonic_ns();
 	ret = trace_next(player->trace, &player->record);
-	player->read_cpu_ns += thread_cpu_ns() - start;
+	player->read_ns += clock_monotonic_ns() - start;
 	player->ready = ret == 1;
 	return ret;
 }

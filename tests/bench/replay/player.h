@@ -16,7 +16,7 @@ struct player {
 	bool warned;
 	uint64_t commands, draws,
 		left_out; /* carried out, and of these drawings; not carried out */
-	uint64_t read_cpu_ns; /* reading the file and laying out its commands */
+	uint64_t read_ns; /* spent on reading the file and laying out its commands */
 };
 
 /* Opens the trace; errors as trace_open(). */

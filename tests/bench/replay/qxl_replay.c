@@ -279,11 +279,10 @@ static void print_report(struct replay *replay, const char *path)
 		replay->player.commands, replay->player.draws, replay->player.left_out);
 	printf("\"draws_as_commands\": %" PRIu64 ", \"draws_as_pixels\": %" PRIu64 ", ",
 		stats.draws_as_commands, stats.draws_as_pixels);
-	printf("\"cpu_s\": %.3f, \"cpu_user_s\": %.3f, \"cpu_sys_s\": %.3f, \"cpu_read_s\": %.3f, "
+	printf("\"cpu_s\": %.3f, \"cpu_user_s\": %.3f, \"cpu_sys_s\": %.3f, \"read_s\": %.3f, "
 	       "\"wall_s\": %.3f}\n",
 		seconds(&usage->ru_utime) + seconds(&usage->ru_stime), seconds(&usage->ru_utime),
-		seconds(&usage->ru_stime), (double)replay->player.read_cpu_ns / 1e9,
-		replay->wall_s);
+		seconds(&usage->ru_stime), (double)replay->player.read_ns / 1e9, replay->wall_s);
 	fflush(stdout);
 }
 

@@ -326,7 +326,10 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	struct watcher w = { .signal_fd = -1, .every = 1 };
-	struct spice_client_config config = { 0 };
+	/* As if it were far away: nothing is asked of the server. */
+	struct spice_client_config config = {
+		.options.compression = SPICE_CLIENT_COMPRESSION_SERVER,
+	};
 	const char *final = NULL, *frames = NULL;
 	struct spice_target target;
 	int option, err = 0;

@@ -12,7 +12,7 @@
 
 #include "core/util.h"
 
-enum { BUFFER_BYTES = 1 << 18, WORD_MAX = 64 };
+enum { BUFFER_BYTES = 1 << 16, WORD_MAX = 64 };
 
 static const uint8_t zstd_magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
 
@@ -140,8 +140,10 @@ void trace_input_read(struct trace_input *in, void *out, size_t size)
 		memset(to, 0, size);
 }
 
-static int next_byte(struct trace_input *in)
+static inline int next_byte(struct trace_input *in)
 {
+	if (in->at < in->size)
+		return in->bytes[in->at];
 	return fill(in, 1) ? in->bytes[in->at] : -1;
 }
 
