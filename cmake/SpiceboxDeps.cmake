@@ -29,6 +29,9 @@ spicebox_dep(zlib zlib.h z)
 spicebox_dep(jpeg jpeglib.h jpeg)
 spicebox_dep(vpx vpx/vpx_codec.h vpx)
 target_link_libraries(dep_vpx INTERFACE m)
+spicebox_dep(yuv libyuv.h yuv)
+# A part of it that we do not use calls libjpeg.
+target_link_libraries(dep_yuv INTERFACE dep::jpeg)
 spicebox_dep(openssl openssl/ssl.h ssl crypto)
 spicebox_dep(uring liburing.h uring)
 # Headers only: message enums and the QXL device's layout. channels/ and qxl/ alone use them.

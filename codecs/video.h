@@ -28,4 +28,30 @@ int video_decoder_frame(struct video_decoder *decoder, const uint8_t *data, size
  * bytes further (which may be negative). -EPROTO, -ENOMEM. */
 int video_decoder_read(struct video_decoder *decoder, uint8_t *pixels, ptrdiff_t stride);
 
+/* ---- encoders; used by one thread at a time ---- */
+
+struct video_encoder;
+
+/* What is asked of a frame. */
+struct video_demand {
+	uint32_t quality; /* 1 to 100: not better than this; 100 is visually lossless */
+	uint32_t bytes; /* how large frames may be on the average; 0: does not matter */
+	uint32_t interval_us; /* until the next frame, about */
+	bool refresh; /* does not build on frames before it */
+};
+
+/* Encodes frames of this size in pixels (at most 16384 a side). -EINVAL, -ENOMEM. */
+int video_encoder_create(
+	struct video_encoder **out, enum video_codec codec, uint32_t width, uint32_t height);
+void video_encoder_destroy(struct video_encoder *encoder); /* NULL is ignored */
+
+/* Appends a frame made of a picture of bytes B, G, R and one that is ignored, whose rows lie
+ * `stride` bytes apart; one of another size than the encoder's is scaled. Nothing is appended when
+ * the encoder left the frame out. `time_ms` grows from frame to frame. -EINVAL, -ENOMEM, -EIO. */
+int video_encoder_encode(struct video_encoder *encoder, struct buf *out, const uint8_t *pixels,
+	uint32_t width, uint32_t height, ptrdiff_t stride, uint32_t time_ms,
+	const struct video_demand *demand);
+/* The quality of the last frame, on the scale of the demand. */
+uint32_t video_encoder_quality(const struct video_encoder *encoder);
+
 #endif

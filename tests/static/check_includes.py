@@ -34,7 +34,7 @@ ONLY = [
     (r"openssl/", ["channels"]),
     (r"pixman", ["core"]),
     (r"zlib", ["codecs", "cmd"]),  # cmd/ writes PNG files
-    (r"(lz4|zstd|jpeglib|turbojpeg|vpx/|opus/)", ["codecs"]),
+    (r"(lz4|zstd|jpeglib|turbojpeg|vpx/|libyuv|opus/)", ["codecs"]),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
