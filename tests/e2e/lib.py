@@ -373,15 +373,16 @@ class XServer(Process):
 # ---- QEMU ----
 
 class Qemu(Process):
-	"""QEMU on its software CPU with a SPICE server on the loopback and its monitor on a socket."""
+	"""QEMU, on its software CPU unless told, with a SPICE server on the loopback and its monitor on a
+	socket."""
 
 	def __init__(self, spice="disable-ticketing=on,image-compression=off", more=(), vga="std",
-			memory="64"):
+			memory="64", accel="tcg"):
 		need("qemu-system-x86_64")
 		self.folder = temporary_folder()
 		self.port = free_port()
 		monitor = os.path.join(self.folder, "monitor")
-		super().__init__(["qemu-system-x86_64", "-accel", "tcg", "-m", memory, "-nodefaults",
+		super().__init__(["qemu-system-x86_64", "-accel", accel, "-m", memory, "-nodefaults",
 			"-display", "none", "-vga", vga, "-name", "testvm",
 			"-spice", "addr=127.0.0.1,port=%d,%s" % (self.port, spice),
 			"-monitor", "unix:%s,server=on,wait=off" % monitor] + list(more), name="qemu")

@@ -57,18 +57,29 @@ class Spicebox(lib.Process):
 		return 0
 
 
-def reference(append="test=still"):
-	"""What the same guest shows under QEMU, with its QXL device and libspice's rendering."""
-	folder = lib.temporary_folder()
-	log = os.path.join(folder, "serial")
-	qemu = lib.Qemu(vga="qxl", memory="128", more=[
-		"-kernel", GUEST_ELF, "-append", append + " log=1", "-serial", "file:" + log])
+class QemuGuest(lib.Qemu):
+	"""The same guest under QEMU, with its QXL device and libspice's rendering."""
 
-	def ready():
-		if not qemu.running():
-			raise AssertionError("qemu ended:\n" + qemu.output())
-		return os.path.exists(log) and "READY" in open(log, errors="replace").read()
-	lib.wait_until(ready, 60, "the guest under QEMU")
+	def __init__(self, append="test=still", accel="tcg"):
+		self.serial_path = os.path.join(lib.temporary_folder(), "serial")
+		super().__init__(vga="qxl", memory="128", accel=accel, more=["-kernel", GUEST_ELF,
+			"-append", append + " log=1", "-serial", "file:" + self.serial_path])
+		self.wait_serial("READY")
+
+	def wait_serial(self, text, timeout_s=60.0):
+		def seen():
+			if not self.running():
+				raise AssertionError("qemu ended:\n" + self.output())
+			if not os.path.exists(self.serial_path):
+				return False
+			with open(self.serial_path, errors="replace") as f:
+				return text in f.read()
+		lib.wait_until(seen, timeout_s, "the guest under QEMU saying %r" % text)
+
+
+def reference(append="test=still"):
+	"""What the same guest shows under QEMU."""
+	qemu = QemuGuest(append)
 	picture = qemu.wait_still(0.5)
 	qemu.stop()
 	return picture

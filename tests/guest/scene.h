@@ -15,6 +15,7 @@ void scene_cursor(struct qxl *qxl);
 void scene_latency(struct qxl *qxl);
 void scene_video(struct qxl *qxl);
 void scene_idle(struct qxl *qxl);
+void scene_drawings(struct qxl *qxl);
 void scene_bad(struct qxl *qxl);
 /* Without QXL's native mode: VGA and Bochs VBE by registers. */
 void scene_vga(struct qxl *qxl);
