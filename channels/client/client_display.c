@@ -33,6 +33,8 @@ static void drop_surface(struct client_display *display, uint32_t id)
 	display->surface_bytes -= surface_size(display->surfaces[id]);
 	surface_unref(display->surfaces[id]);
 	display->surfaces[id] = NULL;
+	if (display->streams)
+		client_streams_surface_gone(display->streams, id);
 	out->ops->surface_destroy(out, id);
 }
 
@@ -238,17 +240,22 @@ static int display_message(
 	case SPICE_MSG_DISPLAY_SURFACE_CREATE: return on_surface_create(display, body, size);
 	case SPICE_MSG_DISPLAY_SURFACE_DESTROY: return on_surface_destroy(display, body, size);
 	case SPICE_MSG_DISPLAY_MONITORS_CONFIG: return on_monitors(display, body, size);
-	default: return client_display_draw(display, type, body, size);
+	default: break;
 	}
+	if (client_streams_takes(type))
+		return client_streams_message(display->streams, type, body, size);
+	return client_display_draw(display, type, body, size);
 }
 
-/* MULTI_CODEC without a codec: that we can decode no video, so that none is sent. */
 static const struct client_channel_ops display_ops = {
 	.type = SPICE_CHANNEL_DISPLAY,
 	.name = "display",
 	.caps = 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION |
-		1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION | 1u << SPICE_DISPLAY_CAP_MULTI_CODEC |
-		1u << SPICE_DISPLAY_CAP_COMPOSITE | 1u << SPICE_DISPLAY_CAP_A8_SURFACE,
+		1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION | 1u << SPICE_DISPLAY_CAP_SIZED_STREAM |
+		1u << SPICE_DISPLAY_CAP_STREAM_REPORT | 1u << SPICE_DISPLAY_CAP_MULTI_CODEC |
+		1u << SPICE_DISPLAY_CAP_CODEC_MJPEG | 1u << SPICE_DISPLAY_CAP_CODEC_VP8 |
+		1u << SPICE_DISPLAY_CAP_PREF_VIDEO_CODEC_TYPE | 1u << SPICE_DISPLAY_CAP_COMPOSITE |
+		1u << SPICE_DISPLAY_CAP_A8_SURFACE,
 	.up = display_up,
 	.message = display_message,
 };
@@ -258,16 +265,30 @@ void client_display_init(struct spice_client *client)
 	client_channel_init(&client->display.base, client, &display_ops);
 }
 
+static void send_report(void *opaque, const struct msg_stream_report *report)
+{
+	struct client_display *display = opaque;
+
+	if (link_peer_has_cap(display->base.link, SPICE_DISPLAY_CAP_STREAM_REPORT))
+		link_send_stream_report(
+			display->base.link, SPICE_MSGC_DISPLAY_STREAM_REPORT, report);
+}
+
 int client_display_prepare(struct spice_client *client)
 {
 	struct client_display *display = &client->display;
+	const struct client_streams_config streams = {
+		.loop = client->loop, .out = client->out, .report = send_report, .opaque = display
+	};
 	uint32_t cache_pixels = client->options.cache_bytes / 4;
+	int err;
 
 	display->glz_pixels = client->options.glz_window_bytes / 4;
 	if (!display->glz_pixels)
 		display->glz_pixels = GLZ_PIXELS_DEFAULT;
 	display->images.cache.limit_pixels = cache_pixels ? cache_pixels : CACHE_PIXELS_DEFAULT;
-	return glz_window_create(&display->images.glz, display->glz_pixels);
+	err = client_streams_create(&display->streams, &streams);
+	return err ? err : glz_window_create(&display->images.glz, display->glz_pixels);
 }
 
 static void describe(const struct client_display *display)
@@ -280,6 +301,10 @@ static void describe(const struct client_display *display)
 	log_debug("spice", "display: images received: %s", text);
 	client_draws_describe(display, text, sizeof(text));
 	log_debug("spice", "display: drawings received: %s", text);
+	if (!display->streams)
+		return;
+	client_streams_describe(display->streams, text, sizeof(text));
+	log_debug("spice", "display: streams received: %s", text);
 }
 
 /* The last picture stays in the hub, for who shows it; the next session replaces it. */
@@ -291,6 +316,7 @@ void client_display_finish(struct spice_client *client)
 		drop_surface(display, id);
 	surface_unref(display->surfaces[DISPLAY_PRIMARY]);
 	describe(display);
+	client_streams_destroy(display->streams);
 	image_cache_clear(&display->images.cache);
 	palette_cache_finish(&display->images.palettes);
 	glz_window_destroy(display->images.glz);

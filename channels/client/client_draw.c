@@ -437,8 +437,10 @@ int client_display_draw(
 	}
 	ret = drawings[kind].make(display, body, size, &draw);
 	display->drawn[kind] += ret >= 0;
-	if (ret == 0)
+	if (ret == 0) {
+		client_streams_before_draw(display->streams, draw);
 		sink->ops->draw(sink, draw);
+	}
 	draw_unref(draw);
 	return MIN(ret, 0);
 }

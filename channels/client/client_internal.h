@@ -5,6 +5,7 @@
 
 #include "channels/client/client.h"
 #include "channels/client/client_image.h"
+#include "channels/client/client_stream.h"
 #include "channels/client/dial.h"
 #include "channels/link/link.h"
 #include "channels/proto/messages.h"
@@ -46,6 +47,7 @@ struct client_display {
 	struct surface *surfaces[DISPLAY_MAX_SURFACES];
 	uint64_t surface_bytes;
 	struct client_images images;
+	struct client_streams *streams;
 	uint32_t glz_pixels; /* the GLZ window, as the server is told */
 	uint64_t drawn[CLIENT_DRAW_KINDS]; /* drawings that came, by the table in client_draw.c */
 	struct log_limit log_limit;

@@ -34,6 +34,7 @@ static int on_init(struct client_channel *channel, const uint8_t *body, size_t s
 		return -EPROTO;
 	client->main.initialised = true;
 	client->session_id = init.session_id;
+	client_streams_set_time(client->display.streams, init.multi_media_time);
 	/* The display is there in every server: it is not waited for the list with it. */
 	client_channel_open(&client->display.base);
 	link_send(channel->link, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
@@ -89,6 +90,16 @@ static int on_mouse_mode(struct client_channel *channel, const uint8_t *body, si
 	return 0;
 }
 
+static int on_time(struct client_channel *channel, const uint8_t *body, size_t size)
+{
+	struct msg_multi_media_time msg;
+
+	if (!msg_multi_media_time_parse(&msg, body, size))
+		return -EPROTO;
+	client_streams_set_time(client_of(channel)->display.streams, msg.time);
+	return 0;
+}
+
 /* The name goes into a title: what is not text in it is left out. */
 static int on_name(struct client_channel *channel, const uint8_t *body, size_t size)
 {
@@ -116,6 +127,7 @@ static int main_message(
 	case SPICE_MSG_MAIN_INIT: return on_init(channel, body, size);
 	case SPICE_MSG_MAIN_CHANNELS_LIST: return on_list(channel, body, size);
 	case SPICE_MSG_MAIN_MOUSE_MODE: return on_mouse_mode(channel, body, size);
+	case SPICE_MSG_MAIN_MULTI_MEDIA_TIME: return on_time(channel, body, size);
 	case SPICE_MSG_MAIN_NAME: return on_name(channel, body, size);
 	case SPICE_MSG_MAIN_MIGRATE_BEGIN:
 	case SPICE_MSG_MAIN_MIGRATE_BEGIN_SEAMLESS:
@@ -124,7 +136,7 @@ static int main_message(
 		client->main.migration_logged = true;
 		link_send(channel->link, SPICE_MSGC_MAIN_MIGRATE_CONNECT_ERROR, NULL);
 		return 0;
-	default: return 0; /* agent, time and what newer servers say */
+	default: return 0; /* agent and what newer servers say */
 	}
 }
 

@@ -103,8 +103,12 @@ static void test_bring_up(void **state)
 	assert_int_equal(link_request(stage->channels[DISPLAY]->link)->channel_caps,
 		1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION |
 			1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION |
-			1u << SPICE_DISPLAY_CAP_MULTI_CODEC | 1u << SPICE_DISPLAY_CAP_COMPOSITE |
-			1u << SPICE_DISPLAY_CAP_A8_SURFACE);
+			1u << SPICE_DISPLAY_CAP_SIZED_STREAM |
+			1u << SPICE_DISPLAY_CAP_STREAM_REPORT |
+			1u << SPICE_DISPLAY_CAP_MULTI_CODEC | 1u << SPICE_DISPLAY_CAP_CODEC_MJPEG |
+			1u << SPICE_DISPLAY_CAP_CODEC_VP8 |
+			1u << SPICE_DISPLAY_CAP_PREF_VIDEO_CODEC_TYPE |
+			1u << SPICE_DISPLAY_CAP_COMPOSITE | 1u << SPICE_DISPLAY_CAP_A8_SURFACE);
 	/* The first mark counts once there is a picture, and once only. */
 	stage_send(stage, DISPLAY, SPICE_MSG_DISPLAY_MARK, NULL);
 	assert_int_equal(stage->events[SPICE_CLIENT_FIRST_FRAME], 0);
