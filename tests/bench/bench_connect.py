@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 
@@ -21,9 +20,6 @@ RUNS = 9
 
 # 1024 x 768 in one colour, then halt.
 SECTOR = """
-	.code16
-	.globl _start
-_start:	cld
 	movw $0x4f02, %%ax
 	movw $0x144, %%bx
 	int $0x10
@@ -44,27 +40,11 @@ bank:	movw $0x4f05, %%ax
 	jne bank
 stop:	hlt
 	jmp stop
-	.org 510
-	.word 0xaa55
 """ % COLOUR
 
 
 def say(**case):
 	print(json.dumps(case), flush=True)
-
-
-def boot_image(folder):
-	stem = os.path.join(folder, "plain")
-	with open(stem + ".s", "w") as f:
-		f.write(SECTOR)
-	subprocess.run(["as", "--32", "-o", stem + ".o", stem + ".s"], check=True)
-	subprocess.run(["objcopy", "-O", "binary", "-j", ".text", stem + ".o", stem + ".bin"],
-		check=True)
-	with open(stem + ".bin", "rb") as f:
-		sector = f.read()
-	with open(stem + ".img", "wb") as f:
-		f.write(sector.ljust(1440 * 1024, b"\0"))
-	return stem + ".img"
 
 
 def first_frame(x, argv, colour=COLOUR):
@@ -140,7 +120,7 @@ def main():
 	with lib.cleanup():
 		x = lib.XServer(1280, 1024)
 		qemu = lib.Qemu(more=["-drive", "file=%s,format=raw,if=ide,snapshot=on" %
-			boot_image(lib.temporary_folder())])
+			lib.boot_image(SECTOR)])
 		qemu.wait_still(accept=lambda p: p.width == 1024 and p.colours() == 1)
 		compare(x, "qemu", qemu.port, COLOUR)
 		resting(x, "127.0.0.1:%d" % qemu.port)

@@ -7,7 +7,6 @@ import pty
 import re
 import select
 import signal
-import subprocess
 import time
 
 import lib
@@ -83,23 +82,6 @@ stop:	hlt
 """
 
 
-def boot_image(folder, name, source):
-	"""Assembles a boot sector and makes a floppy-sized raw disk of it."""
-	stem = os.path.join(folder, name)
-	with open(stem + ".s", "w") as f:
-		f.write(".code16\n.globl _start\n_start:\n\txorw %ax, %ax\n\tmovw %ax, %ds\n\tcld\n" +
-			source + "\n\t.org 510\n\t.word 0xaa55\n")
-	subprocess.run(["as", "--32", "-o", stem + ".o", stem + ".s"], check=True)
-	subprocess.run(["objcopy", "-O", "binary", "-j", ".text", stem + ".o", stem + ".bin"],
-		check=True)
-	with open(stem + ".bin", "rb") as f:
-		sector = f.read()
-	assert len(sector) == 512
-	with open(stem + ".img", "wb") as f:
-		f.write(sector.ljust(1440 * 1024, b"\0"))
-	return stem + ".img"
-
-
 def disk(path):
 	return ["-drive", "file=%s,format=raw,if=ide,snapshot=on" % path]
 
@@ -119,13 +101,13 @@ def check_screenshot(qemu, what):
 			picture.width, picture.height, picture.colours())))
 
 
-def check_modes(folder, x):
+def check_modes(x):
 	cases = (("SeaBIOS text", "text", TEXT_SECTOR, 2, "std", (720, 400)),
 		("mode 13h", "mode13", MODE13_SECTOR, 100, "std", (640, 400)),
 		("32-bit VBE", "vbe", VBE_SECTOR, 10000, "std", (1024, 768)),
 		("32-bit VBE on QXL", "vbe", VBE_SECTOR, 10000, "qxl", (1024, 768)))
 	for what, name, source, colours, vga, size in cases:
-		image = boot_image(folder, name, source)
+		image = lib.boot_image(source, name)
 		# Default compression in one case: the viewer asks the server for none.
 		spice = "disable-ticketing=on"
 		if vga == "std":
@@ -142,8 +124,8 @@ def check_modes(folder, x):
 		qemu.stop()
 
 
-def check_hands(folder, x):
-	image = boot_image(folder, "mode13", MODE13_SECTOR)
+def check_hands(x):
+	image = lib.boot_image(MODE13_SECTOR, "mode13")
 	qemu = lib.Qemu(more=disk(image))
 	before = qemu.wait_still(accept=lambda p: p.colours() >= 100)
 	viewer = lib.Process([lib.SPICEBOX, "connect", "127.0.0.1:%d" % qemu.port], env=x.env)
@@ -184,7 +166,7 @@ def check_reconnect(qemu, viewer, window, last, x):
 	time.sleep(0.5)
 	lib.check(viewer.running(), "reconnecting to nothing keeps the window")
 	folder = lib.temporary_folder()
-	image = boot_image(folder, "text", TEXT_SECTOR)
+	image = lib.boot_image(TEXT_SECTOR, "text")
 	monitor = ["-spice", "addr=127.0.0.1,port=%d,disable-ticketing=on" % port]
 	again = lib.Process(["qemu-system-x86_64", "-accel", "tcg", "-m", "64", "-nodefaults",
 		"-display", "none", "-vga", "std", "-name", "second"] + monitor + disk(image))
@@ -262,7 +244,7 @@ def check_terminal(qemu, x):
 
 
 def check_password(folder, x):
-	image = boot_image(folder, "text", TEXT_SECTOR)
+	image = lib.boot_image(TEXT_SECTOR, "text")
 	secret = os.path.join(folder, "secret")
 	with open(secret, "w") as f:
 		f.write("right one\n")
@@ -293,8 +275,8 @@ def main():
 	with lib.cleanup():
 		folder = lib.temporary_folder()
 		x = lib.XServer(1280, 1024)
-		check_modes(folder, x)
-		check_reconnect(*check_hands(folder, x), x)
+		check_modes(x)
+		check_reconnect(*check_hands(x), x)
 		check_password(folder, x)
 		check_failures()
 

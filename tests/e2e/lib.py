@@ -372,6 +372,24 @@ class XServer(Process):
 
 # ---- QEMU ----
 
+def boot_image(source, name="boot"):
+	"""Assembles a boot sector (after `_start`, with DS 0 and the direction up) and makes a floppy-sized
+	raw disk of it; its path."""
+	stem = os.path.join(temporary_folder(), name)
+	with open(stem + ".s", "w") as f:
+		f.write(".code16\n.globl _start\n_start:\n\txorw %ax, %ax\n\tmovw %ax, %ds\n\tcld\n" +
+			source + "\n\t.org 510\n\t.word 0xaa55\n")
+	subprocess.run(["as", "--32", "-o", stem + ".o", stem + ".s"], check=True)
+	subprocess.run(["objcopy", "-O", "binary", "-j", ".text", stem + ".o", stem + ".bin"],
+		check=True)
+	with open(stem + ".bin", "rb") as f:
+		sector = f.read()
+	assert len(sector) == 512
+	with open(stem + ".img", "wb") as f:
+		f.write(sector.ljust(1440 * 1024, b"\0"))
+	return stem + ".img"
+
+
 class Qemu(Process):
 	"""QEMU, on its software CPU unless told, with a SPICE server on the loopback and its monitor on a
 	socket."""

@@ -2,15 +2,11 @@
 """The viewer's window under a real window manager (openbox): full screen and back, the user's size,
 closing, and twice the size on a screen of twice the density. The server is QEMU."""
 import os
-import subprocess
 
 import lib
 
 # 640 x 400 (mode 13h doubled): every pixel differs from its neighbours.
 SECTOR = """
-	.code16
-	.globl _start
-_start:	cld
 	movw $0x13, %ax
 	int $0x10
 	movw $0xa000, %ax
@@ -23,23 +19,7 @@ pixel:	stosb
 	jne pixel
 stop:	hlt
 	jmp stop
-	.org 510
-	.word 0xaa55
 """
-
-
-def boot_image(folder):
-	stem = os.path.join(folder, "boot")
-	with open(stem + ".s", "w") as f:
-		f.write(SECTOR)
-	subprocess.run(["as", "--32", "-o", stem + ".o", stem + ".s"], check=True)
-	subprocess.run(["objcopy", "-O", "binary", "-j", ".text", stem + ".o", stem + ".bin"],
-		check=True)
-	with open(stem + ".bin", "rb") as f:
-		sector = f.read()
-	with open(stem + ".img", "wb") as f:
-		f.write(sector.ljust(1440 * 1024, b"\0"))
-	return stem + ".img"
 
 
 def scaled(picture, factor, width, height):
@@ -61,7 +41,7 @@ def main():
 	lib.need("qemu-system-x86_64", "Xvfb", "xdotool", "xwd", "xprop", "openbox", "as", "objcopy")
 	with lib.cleanup():
 		qemu = lib.Qemu(more=["-drive", "file=%s,format=raw,if=ide,snapshot=on" %
-			boot_image(lib.temporary_folder())])
+			lib.boot_image(SECTOR)])
 		guest = qemu.wait_still(accept=lambda p: p.colours() > 100)
 		x = lib.XServer(1600, 900)
 		# It says when it has begun: a window that is mapped while it begins may never be shown.
