@@ -24,6 +24,7 @@ static const struct {
 	{ "cursor", scene_cursor, true },
 	{ "bench-latency", scene_latency, true },
 	{ "video", scene_video, true },
+	{ "movie", scene_movie, true },
 	{ "drawings", scene_drawings, true },
 	{ "bad", scene_bad, true },
 	{ "vga", scene_vga, false },

@@ -14,6 +14,7 @@ void scene_pointer(struct qxl *qxl);
 void scene_cursor(struct qxl *qxl);
 void scene_latency(struct qxl *qxl);
 void scene_video(struct qxl *qxl);
+void scene_movie(struct qxl *qxl);
 void scene_idle(struct qxl *qxl);
 void scene_drawings(struct qxl *qxl);
 void scene_bad(struct qxl *qxl);
