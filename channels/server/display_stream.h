@@ -6,6 +6,7 @@
 #ifndef CHANNELS_SERVER_DISPLAY_STREAM_H
 #define CHANNELS_SERVER_DISPLAY_STREAM_H
 
+#include "channels/server/pace.h"
 #include "channels/server/server_internal.h"
 #include "channels/server/video_detector.h"
 
@@ -22,8 +23,9 @@ struct display_streams_ops {
 	void (*dirty)(void *opaque, uint32_t surface_id, const struct rect *area);
 };
 
-/* For the display channel of a session, once its link is up. `ops` and `opaque` are borrowed. */
-int display_streams_create(struct display_streams **out, struct channel *channel,
+/* For the display channel of a session, once the viewer's INIT came. All but `out` are borrowed;
+ * pace may be NULL. -ENOMEM. */
+int display_streams_create(struct display_streams **out, struct channel *channel, struct pace *pace,
 	const struct display_streams_ops *ops, void *opaque);
 /* Sends nothing. NULL is ignored. */
 void display_streams_destroy(struct display_streams *streams);
@@ -39,9 +41,6 @@ bool display_streams_take_dirty(
 void display_streams_pump(struct display_streams *streams);
 /* Frames that wait to be encoded or sent. */
 uint32_t display_streams_backlog(const struct display_streams *streams);
-/* All streams were sent away with their surfaces or the viewer was told to forget them. */
-void display_streams_reset(struct display_streams *streams);
-
 /* STREAM_REPORT and PREFERRED_VIDEO_CODEC_TYPE from the viewer. 0 or -EPROTO. */
 int display_streams_report(struct display_streams *streams, const uint8_t *body, size_t size);
 int display_streams_prefer(struct display_streams *streams, const uint8_t *body, size_t size);

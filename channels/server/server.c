@@ -13,6 +13,7 @@
 #include "channels/server/picture_share.h"
 #include "channels/server/server_internal.h"
 #include "channels/server/video_detector.h"
+#include "channels/server/video_share.h"
 
 enum {
 	VIEWERS_MAX = 32,
@@ -456,6 +457,9 @@ int spice_server_create(struct spice_server **out, const struct spice_server_con
 		ret = picture_share_create(&server->pictures, config->loop, config->pool);
 	if (ret == 0)
 		ret = video_detector_create(&server->videos, config->loop, config->display);
+	if (ret == 0)
+		ret = video_share_create(
+			&server->video_share, config->loop, config->pool, server->videos);
 	if (ret == 0) {
 		video_detector_set_mode(server->videos, config->video);
 		ret = display_attach(config->display, &server->display_sink);
@@ -495,6 +499,7 @@ void spice_server_destroy(struct spice_server *server)
 	}
 	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
 		surface_unref(server->surfaces[id].surface);
+	video_share_destroy(server->video_share);
 	video_detector_destroy(server->videos);
 	picture_share_destroy(server->pictures);
 	ticket_keys_destroy(server->keys);

@@ -66,7 +66,9 @@ struct spice_server {
 	struct log_limit log_limit;
 
 	struct picture_share *pictures;
+	uint64_t image_epoch; /* counts up as the guest's driver begins anew with its images' ids */
 	struct video_detector *videos;
+	struct video_share *video_share;
 	struct display_sink display_sink;
 	bool attached;
 	struct server_surface surfaces[DISPLAY_MAX_SURFACES];
@@ -98,6 +100,10 @@ static inline struct channel *session_main(struct session *session)
 
 /* What the display hub and the input sink tell, for each viewer's channel. */
 void main_channel_absolute(struct channel *channel, bool available);
+/* By how much the viewer's multimedia clock is behind ours, so that video comes in time to be shown
+ * when it is due: at least so much; so much more (or less, when negative). */
+void main_channel_lag_at_least(struct channel *channel, uint32_t lag_ms);
+void main_channel_lag_add(struct channel *channel, int32_t change_ms);
 void inputs_channel_leds(struct channel *channel, uint32_t leds);
 void inputs_channel_mouse_mode(struct channel *channel);
 void cursor_channel_update(struct channel *channel);

@@ -6,9 +6,20 @@
 
 #include "channels/server/server_internal.h"
 
+enum {
+	LAG_FIRST_MS = 100, /* before anything is known of the link */
+	LAG_MAX_MS = 2000,
+};
+
 struct main_channel {
 	struct channel base;
+	uint32_t lag_ms; /* the viewer's multimedia clock is behind ours */
 };
+
+static struct main_channel *of_channel(struct channel *channel)
+{
+	return container_of(channel, struct main_channel, base);
+}
 
 uint32_t main_channel_caps(void)
 {
@@ -73,6 +84,34 @@ static void send_name(struct channel *channel)
 	}
 }
 
+static void set_lag(struct channel *channel, uint32_t lag_ms)
+{
+	struct main_channel *m = of_channel(channel);
+	struct msg_multi_media_time msg;
+
+	m->lag_ms = MIN(lag_ms, (uint32_t)LAG_MAX_MS);
+	msg.time = server_mm_time() - m->lag_ms;
+	if (link_is_up(channel->link))
+		link_send_multi_media_time(channel->link, SPICE_MSG_MAIN_MULTI_MEDIA_TIME, &msg);
+	log_debug(SERVER_LOG, "the viewer's clock is %u ms behind", m->lag_ms);
+}
+
+void main_channel_lag_at_least(struct channel *channel, uint32_t lag_ms)
+{
+	/* A little more at once, not little by little: each change is seen. */
+	if (lag_ms > of_channel(channel)->lag_ms)
+		set_lag(channel, lag_ms + lag_ms / 4);
+}
+
+void main_channel_lag_add(struct channel *channel, int32_t change_ms)
+{
+	int64_t lag_ms = (int64_t)of_channel(channel)->lag_ms + change_ms;
+
+	lag_ms = MIN(MAX(lag_ms, 0), LAG_MAX_MS);
+	if (lag_ms != of_channel(channel)->lag_ms)
+		set_lag(channel, (uint32_t)lag_ms);
+}
+
 static void main_start(struct channel *channel)
 {
 	struct msg_main_init init = {
@@ -80,7 +119,7 @@ static void main_start(struct channel *channel)
 		.display_channels_hint = 1,
 		.supported_mouse_modes = supported_modes(channel),
 		.current_mouse_mode = channel->session->mouse_mode,
-		.multi_media_time = server_mm_time(),
+		.multi_media_time = server_mm_time() - of_channel(channel)->lag_ms,
 	};
 	/* The cursor before the display: the pointer is there when the picture comes. */
 	struct msg_channels_list list = { .list = { .count = 3,
@@ -146,6 +185,7 @@ int main_channel_create(struct channel **out, struct session *session)
 
 	if (!m)
 		return -ENOMEM;
+	m->lag_ms = LAG_FIRST_MS;
 	channel_init(&m->base, &main_ops, session, SPICE_CHANNEL_MAIN);
 	*out = &m->base;
 	return 0;
