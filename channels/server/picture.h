@@ -12,8 +12,15 @@
 #include "channels/server/server_internal.h"
 #include "core/surface.h"
 
+#include "channels/server/palette_cache.h"
+#include "channels/server/pixmap_cache.h"
+
 struct picture;
 struct pace;
+struct glz_stage;
+
+/* Ids of pictures lately sent in part or inexactly, which are worth keeping when they come again. */
+enum { IMAGE_SENDER_RECENT = 256 };
 
 /* Embedded in a viewer's display channel. */
 struct image_sender {
@@ -21,6 +28,16 @@ struct image_sender {
 	struct link *link;
 	const struct pace *pace; /* NULL: the link counts as fast */
 	uint8_t preferred; /* SPICE_IMAGE_COMPRESSION_*; INVALID: as the server is set */
+	bool lz4;
+	uint32_t glz_pixels; /* the viewer's window; 0: it takes neither GLZ nor palettes */
+	struct glz_stage *glz; /* NULL: not needed yet */
+	uint64_t epoch; /* of the guest's image ids */
+	struct pixmap_cache pixmaps;
+	struct palette_cache_server palettes;
+	uint64_t recent[IMAGE_SENDER_RECENT];
+	struct picture *first, *last; /* not all encoded yet, or behind one that is not */
+	struct picture *finished; /* to be told of */
+	bool *gone; /* of who is telling; NULL: nobody */
 };
 
 /* `init` is what the viewer told of its caches, `pace` may be NULL; both and the link are borrowed,
@@ -36,6 +53,8 @@ enum {
 	PICTURE_MAY_LOSE = 1, /* JPEG will do */
 	PICTURE_MASK = 2, /* a 1-bit mask: whole, and as it is */
 	PICTURE_WHOLE = 4, /* all of the image is needed: a pattern, or a drawing that scales */
+	/* Its alpha is copied at most, never read: not for ALPHA_BLEND and COMPOSITE. */
+	PICTURE_COPIED = 8,
 };
 
 /* Decides how `area` of `image` (inside it; what lies outside makes it PICTURE_WHOLE) goes to a
@@ -47,7 +66,7 @@ struct picture *image_sender_begin(struct image_sender *sender, struct image *im
 bool picture_ready(const struct picture *picture);
 /* Whether what the viewer sees of it may differ from the image; once it is ready. */
 bool picture_lossy(const struct picture *picture);
-/* The bytes that it takes on the wire, about; once it is ready. */
+/* The bytes of its pixels on the wire; once it is ready. */
 size_t picture_bytes(const struct picture *picture);
 
 /* Once, when it is ready, before its message is packed: sends what has to precede it, and fills in

@@ -157,6 +157,12 @@ struct shared_picture *picture_share_get(struct picture_share *share, struct ima
 	return picture;
 }
 
+struct shared_picture *shared_picture_ref(struct shared_picture *picture)
+{
+	picture->refs++;
+	return picture;
+}
+
 const struct encoded *shared_picture_encoded(const struct shared_picture *picture)
 {
 	return picture->ready ? &picture->encoded : NULL;

@@ -7,6 +7,7 @@
 #define CHANNELS_SERVER_PICTURE_SHARE_H
 
 #include "channels/server/picture_encode.h"
+#include "core/pool.h"
 
 struct picture_share;
 struct shared_picture;
@@ -28,6 +29,7 @@ struct picture_waiter {
 struct shared_picture *picture_share_get(struct picture_share *share, struct image *image,
 	const struct rect *area, const struct encode_settings *settings,
 	struct picture_waiter *waiter);
+struct shared_picture *shared_picture_ref(struct shared_picture *picture);
 /* The result; NULL: not ready yet. */
 const struct encoded *shared_picture_encoded(const struct shared_picture *picture);
 /* Drops a reference, and what waits with it (may be NULL). NULL is ignored. */

@@ -35,8 +35,11 @@ static void sink_surface_destroy(struct display_sink *sink, uint32_t id)
 
 	surface_unref(server->surfaces[id].surface);
 	server->surfaces[id] = (struct server_surface){ 0 };
-	if (id == DISPLAY_PRIMARY)
+	if (id == DISPLAY_PRIMARY) {
 		server->head_count = 0;
+		/* Another driver may come, for which the ids mean other pictures. */
+		server->image_epoch++;
+	}
 	video_detector_surface(server->videos, id, NULL);
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_surface_destroy(channel, id);
