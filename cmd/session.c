@@ -320,6 +320,7 @@ static int start_serving(struct session *session)
 	if (err)
 		return err;
 	config.password = password;
+	server_options_apply(&o->server, &config);
 	err = spice_server_create(&session->server, &config);
 	if (err)
 		cmd_error("cannot make the SPICE server: %s", strerror(-err));

@@ -31,6 +31,9 @@ enum {
 	OPT_INSECURE,
 	OPT_NAME,
 	OPT_FULL_SCREEN,
+	OPT_IMAGE_COMPRESSION,
+	OPT_JPEG,
+	OPT_VIDEO,
 };
 
 static const struct option long_options[] = {
@@ -49,6 +52,9 @@ static const struct option long_options[] = {
 	{ "insecure", no_argument, NULL, OPT_INSECURE },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "full-screen", no_argument, NULL, OPT_FULL_SCREEN },
+	{ "image-compression", required_argument, NULL, OPT_IMAGE_COMPRESSION },
+	{ "jpeg", required_argument, NULL, OPT_JPEG },
+	{ "video", required_argument, NULL, OPT_VIDEO },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -84,8 +90,9 @@ static void print_help(const char *subcommand)
 	     "                          machine a password is needed: one is made and printed when\n"
 	     "                          none is given\n"
 	     "      --password-file F   ask viewers for the password in the first line of F\n"
-	     "      --insecure          allow listening beyond this machine without encryption\n"
-	     "\n"
+	     "      --insecure          allow listening beyond this machine without encryption");
+	fputs(server_options_help, stdout);
+	puts("\n"
 	     "  -v, --verbose           log more (twice: everything)\n"
 	     "  -h, --help              this help");
 }
@@ -102,6 +109,16 @@ static int parse_memory(struct vm_options *o, const char *subcommand)
 		o->memory_bytes > MEMORY_MAX)
 		return bad_value(subcommand, "--memory", "a size from 16M to 1024G");
 	o->memory_bytes = ALIGN_UP(o->memory_bytes, 1ull << 20);
+	return -1;
+}
+
+static int parse_server(
+	struct vm_options *o, const char *subcommand, const char *option, const char *name)
+{
+	const char *wanted;
+
+	if (server_options_set(&o->server, name, optarg, &wanted))
+		return bad_value(subcommand, option, wanted);
 	return -1;
 }
 
@@ -138,6 +155,10 @@ static int parse_one(struct vm_options *o, const char *subcommand, int option)
 	case OPT_INSECURE: o->insecure = true; break;
 	case OPT_NAME: o->name = optarg; break;
 	case OPT_FULL_SCREEN: o->full_screen = true; break;
+	case OPT_IMAGE_COMPRESSION:
+		return parse_server(o, subcommand, "--image-compression", "image-compression");
+	case OPT_JPEG: return parse_server(o, subcommand, "--jpeg", "jpeg");
+	case OPT_VIDEO: return parse_server(o, subcommand, "--video", "video");
 	case 'h': print_help(subcommand); return 0;
 	default: return cmd_misuse(subcommand);
 	}

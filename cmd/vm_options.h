@@ -3,6 +3,7 @@
 #ifndef CMD_VM_OPTIONS_H
 #define CMD_VM_OPTIONS_H
 
+#include "cmd/server_options.h"
 #include "hypervisor/machine.h"
 
 #define VM_MAX_DISKS 8
@@ -27,6 +28,7 @@ struct vm_options {
 	uint16_t port;
 	const char *password_file;
 	bool insecure;
+	struct server_options server;
 };
 
 /* Parses argv of `subcommand` ("run" or "serve"). Returns -1 to go on, else the exit code (an error

@@ -19,6 +19,7 @@
 
 #include "channels/server/server.h"
 #include "cmd/png.h"
+#include "cmd/server_options.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "tests/bench/replay/player.h"
@@ -37,6 +38,7 @@ struct replay {
 	struct pool *pool;
 	struct display *display;
 	struct spice_server *server;
+	struct server_options server_options;
 	int listen_fd;
 	struct loop_fd *listener;
 	struct loop_timer *timer;
@@ -315,6 +317,7 @@ static int start(struct replay *replay, const char *path, uint16_t port)
 		err = player_init(&replay->player, path, display_sink(replay->display));
 	if (err)
 		return err;
+	server_options_apply(&replay->server_options, &config);
 	config.loop = replay->loop;
 	config.pool = replay->pool;
 	config.display = replay->display;
@@ -350,7 +353,8 @@ static void finish(struct replay *replay)
 static int usage(void)
 {
 	fputs("Usage: qxl-replay [--port N] [--pace recorded|fast|flood] [--final FILE.png]\n"
-	      "                  [--settle MS] [-v] TRACE\n"
+	      "                  [--settle MS] [--image-compression HOW] [--jpeg WHEN]\n"
+	      "                  [--video WHICH] [-v] TRACE\n"
 	      "Serves a recording of QXL work (.qxl, .qxl.zst) over SPICE on loopback, once a viewer\n"
 	      "is there, and prints what it took as JSON. Paces: 'recorded' as it was; 'fast' as the\n"
 	      "viewers take it; 'flood' without waiting for them.\n",
@@ -365,15 +369,19 @@ int main(int argc, char **argv)
 		{ "pace", required_argument, NULL, 'P' },
 		{ "final", required_argument, NULL, 'f' },
 		{ "settle", required_argument, NULL, 's' },
+		{ "image-compression", required_argument, NULL, 'o' },
+		{ "jpeg", required_argument, NULL, 'o' },
+		{ "video", required_argument, NULL, 'o' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct replay replay = { .listen_fd = -1, .settle_ms = SETTLE_MS };
 	const char *final = NULL;
 	unsigned long port = 0;
-	int option, err;
+	int option, err, index = 0;
+	const char *wanted;
 
-	while ((option = getopt_long(argc, argv, "p:v", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "p:v", options, &index)) != -1) {
 		switch (option) {
 		case 'p': port = strtoul(optarg, NULL, 10); break;
 		case 'P':
@@ -384,6 +392,11 @@ int main(int argc, char **argv)
 			break;
 		case 'f': final = optarg; break;
 		case 's': replay.settle_ms = strtoul(optarg, NULL, 10); break;
+		case 'o':
+			if (server_options_set(&replay.server_options, options[index].name, optarg,
+				    &wanted))
+				return usage();
+			break;
 		case 'v': log_set_level(log_enabled(LOG_INFO) ? LOG_DEBUG : LOG_INFO); break;
 		default: return usage();
 		}
