@@ -1,262 +1,404 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder of the display channel. */
+/* The messages of the drawings. */
 #include "channels/server/display_encode.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "channels/proto/messages.h"
-#include "codecs/lz4.h"
-#include "core/util.h"
+/* ---- pictures ---- */
 
-enum { LZ4_MIN_BYTES = 256 };
-
-static const struct rop rop_put = { .op = ROP_PUT };
-
-/* ---- images ---- */
-
-static bool is_words(const struct image *image)
-{
-	return image->format == IMAGE_XRGB8888 || image->format == IMAGE_ARGB8888;
-}
-
-/* The whole image as it is: small, or in a format with a palette. */
-static void describe_bitmap(struct proto_image *out, const struct image *image)
-{
-	out->type = SPICE_IMAGE_TYPE_BITMAP;
-	out->bitmap.format = proto_bitmap_format(image->format);
-	out->bitmap.top_down = true;
-	out->bitmap.width = image->width;
-	out->bitmap.height = image->height;
-	out->bitmap.stride = image->stride;
-	out->bitmap.data.data = image->data;
-	out->bitmap.data.size = (size_t)image->stride * image->height;
-	out->bitmap.palette.count = (uint16_t)image_format_palette(image->format);
-	out->bitmap.palette.id = image->palette_id;
-	out->bitmap.palette.ents = (const uint8_t *)image->palette;
-}
-
-/* Rows of words without gaps. */
-static int compact(
-	struct buf *out, const uint8_t *rows, uint32_t stride, uint32_t row_bytes, uint32_t height)
-{
-	uint8_t *room = buf_reserve(out, (size_t)row_bytes * height);
-
-	if (!room)
-		return -ENOMEM;
-	for (uint32_t y = 0; y < height; y++)
-		memcpy(room + (size_t)y * row_bytes, rows + (size_t)y * stride, row_bytes);
-	buf_commit(out, (size_t)row_bytes * height);
-	return 0;
-}
-
-/* Part of an image of words, LZ4 where that is smaller. `store` holds what `out` points to. */
-static int describe_words(struct proto_image *out, struct buf *store, const struct image *image,
-	const struct rect *area, bool lz4)
-{
-	const uint8_t *rows =
-		image->data + (size_t)area->top * image->stride + (size_t)area->left * 4;
-	uint8_t format = proto_bitmap_format(image->format);
-	uint32_t row_bytes = (uint32_t)rect_width(area) * 4;
-	uint32_t height = (uint32_t)rect_height(area);
-	size_t raw = (size_t)row_bytes * height;
+/* What `begin` needs beside the part. */
+struct beginning {
+	struct encoding *encoding;
+	struct image_sender *sender;
+	enum surface_format target;
+	uint32_t flags;
+	loop_fn *ready;
+	void *opaque;
 	int ret;
+};
 
-	out->width = (uint32_t)rect_width(area);
-	out->height = height;
-	if (lz4 && raw >= LZ4_MIN_BYTES) {
-		ret = lz4_image_encode(store, format, rows, row_bytes, image->stride, height);
-		if (ret == 0 && store->size < raw) {
-			out->type = SPICE_IMAGE_TYPE_LZ4;
-			out->packed.data = buf_bytes(store);
-			out->packed.size = store->size;
-			return 0;
-		}
-		buf_clear(store);
-	}
-	out->type = SPICE_IMAGE_TYPE_BITMAP;
-	out->bitmap.format = format;
-	out->bitmap.top_down = true;
-	out->bitmap.width = out->width;
-	out->bitmap.height = height;
-	out->bitmap.stride = row_bytes;
-	out->bitmap.data.size = raw;
-	out->bitmap.data.data = rows;
-	if (image->stride == row_bytes)
-		return 0;
-	ret = compact(store, rows, image->stride, row_bytes, height);
-	out->bitmap.data.data = buf_bytes(store);
-	return ret;
+static void begin(struct beginning *b, enum encoding_part part, struct image *image,
+	const struct rect *area, uint32_t flags)
+{
+	struct rect all;
+
+	if (!image || b->ret < 0)
+		return;
+	all = (struct rect){ 0, 0, (int32_t)image->width, (int32_t)image->height };
+	b->encoding->pictures[part] = image_sender_begin(
+		b->sender, image, area ? area : &all, b->target, flags, b->ready, b->opaque);
+	if (!b->encoding->pictures[part])
+		b->ret = -ENOMEM;
 }
 
-/* `area` becomes what is to be read of the image that is sent, which may be only that part. */
-static int describe_image(struct proto_image *out, struct buf *store, const struct image *image,
-	struct rect *area, bool lz4)
+/* The area of the source that falls on what is sent of the box. */
+static struct rect sent_area(const struct encoding *encoding, const struct rect *area)
 {
-	struct rect bounds = { 0, 0, (int32_t)image->width, (int32_t)image->height };
-	int ret;
+	const struct rect *box = &encoding->box, *all = &encoding->draw->box;
 
-	out->present = true;
-	out->id = image->id;
-	out->width = image->width;
-	out->height = image->height;
-	if (!is_words(image) || !rect_contains(&bounds, area)) {
-		describe_bitmap(out, image);
-		return 0;
-	}
-	ret = describe_words(out, store, image, area, lz4);
-	*area = (struct rect){ 0, 0, (int32_t)out->width, (int32_t)out->height };
-	return ret;
+	return (struct rect){ area->left + box->left - all->left, area->top + box->top - all->top,
+		area->right + box->right - all->right, area->bottom + box->bottom - all->bottom };
 }
 
-static void describe_mask(struct proto_mask *out, const struct draw_mask *mask)
+static void begin_source(struct beginning *b, const struct draw_source *source,
+	const struct rect *area, uint32_t flags)
 {
+	struct rect sent = sent_area(b->encoding, area);
+
+	begin(b, PART_SOURCE, source->image, &sent, flags);
+}
+
+static void begin_brush(struct beginning *b, enum encoding_part part, const struct brush *brush)
+{
+	if (brush->type == BRUSH_PATTERN)
+		begin(b, part, brush->pattern.image, NULL, PICTURE_WHOLE | PICTURE_COPIED);
+}
+
+static void begin_mask(struct beginning *b, const struct draw_mask *mask)
+{
+	begin(b, PART_MASK, mask->image, NULL, PICTURE_MASK);
+}
+
+static void begin_composite(struct beginning *b, const struct draw *draw)
+{
+	begin(b, PART_SOURCE, draw->composite.source.image, NULL, PICTURE_WHOLE);
+	if (draw->composite.has_mask)
+		begin(b, PART_MASK, draw->composite.mask.image, NULL, PICTURE_WHOLE);
+}
+
+static void begin_parts(struct beginning *b, const struct draw *draw)
+{
+	switch (draw->type) {
+	case DRAW_FILL:
+		begin_brush(b, PART_BRUSH, &draw->fill.brush);
+		begin_mask(b, &draw->fill.mask);
+		break;
+	case DRAW_COPY:
+		begin_source(b, &draw->copy.source, &draw->copy.area, b->flags | PICTURE_COPIED);
+		begin_mask(b, &draw->copy.mask);
+		break;
+	case DRAW_OPAQUE:
+		begin_source(b, &draw->opaque.source, &draw->opaque.area, PICTURE_COPIED);
+		begin_brush(b, PART_BRUSH, &draw->opaque.brush);
+		begin_mask(b, &draw->opaque.mask);
+		break;
+	case DRAW_ROP3:
+		begin_source(b, &draw->rop3.source, &draw->rop3.area, PICTURE_COPIED);
+		begin_brush(b, PART_BRUSH, &draw->rop3.brush);
+		begin_mask(b, &draw->rop3.mask);
+		break;
+	case DRAW_TRANSPARENT:
+		begin_source(b, &draw->transparent.source, &draw->transparent.area, PICTURE_COPIED);
+		break;
+	case DRAW_ALPHA_BLEND:
+		begin_source(b, &draw->alpha_blend.source, &draw->alpha_blend.area, 0);
+		break;
+	case DRAW_COMPOSITE: begin_composite(b, draw); break;
+	case DRAW_STROKE: begin_brush(b, PART_BRUSH, &draw->stroke.brush); break;
+	case DRAW_TEXT:
+		begin_brush(b, PART_BRUSH, &draw->text.brush);
+		if (!rect_empty(&draw->text.back_area))
+			begin_brush(b, PART_BACK_BRUSH, &draw->text.back_brush);
+		break;
+	case DRAW_COPY_BITS:
+	case DRAW_TYPES: break;
+	}
+}
+
+int encoding_begin(struct encoding *encoding, struct image_sender *sender, const struct draw *draw,
+	const struct region *region, enum surface_format target, uint32_t flags, loop_fn *ready,
+	void *opaque)
+{
+	struct beginning b = { .encoding = encoding,
+		.sender = sender,
+		.target = target,
+		.flags = flags,
+		.ready = ready,
+		.opaque = opaque };
+
+	*encoding = (struct encoding){ .draw = draw, .region = region, .box = draw->box };
+	if (display_draw_can_crop(draw))
+		encoding->box = region_extents(region);
+	begin_parts(&b, draw);
+	return b.ret;
+}
+
+bool encoding_ready(const struct encoding *encoding)
+{
+	for (uint32_t i = 0; i < PARTS; i++)
+		if (encoding->pictures[i] && !picture_ready(encoding->pictures[i]))
+			return false;
+	return true;
+}
+
+bool encoding_lossy(const struct encoding *encoding)
+{
+	for (uint32_t i = 0; i < PARTS; i++)
+		if (encoding->pictures[i] && picture_lossy(encoding->pictures[i]))
+			return true;
+	return false;
+}
+
+void encoding_finish(struct encoding *encoding)
+{
+	for (uint32_t i = 0; i < PARTS; i++) {
+		picture_unref(encoding->pictures[i]);
+		encoding->pictures[i] = NULL;
+	}
+}
+
+/* ---- parts of messages ---- */
+
+static void set_base(struct proto_base *out, const struct encoding *encoding)
+{
+	out->surface_id = encoding->draw->surface_id;
+	out->box = encoding->box;
+	out->clip.region = encoding->region;
+	out->clip.clipped = !region_contains_rect(encoding->region, &encoding->box);
+}
+
+static void set_image(struct proto_image *out, struct encoding *encoding, enum encoding_part part,
+	const struct draw_source *source, struct rect *area)
+{
+	if (source->image) {
+		picture_describe(encoding->pictures[part], out, area);
+		return;
+	}
+	*out = (struct proto_image){
+		.present = true,
+		.type = SPICE_IMAGE_TYPE_SURFACE,
+		.width = (uint32_t)MAX(area->right, 0),
+		.height = (uint32_t)MAX(area->bottom, 0),
+		.surface_id = source->surface_id,
+	};
+}
+
+/* `sent` becomes what is read of the picture that is sent. */
+static void set_source(struct proto_image *out, struct encoding *encoding,
+	const struct draw_source *source, const struct rect *area, struct rect *sent)
+{
+	*sent = sent_area(encoding, area);
+	set_image(out, encoding, PART_SOURCE, source, sent);
+}
+
+static void set_brush(struct proto_brush *out, struct encoding *encoding, enum encoding_part part,
+	const struct brush *brush)
+{
+	struct rect all = { 0 };
+
+	out->type = SPICE_BRUSH_TYPE_NONE;
+	if (brush->type == BRUSH_SOLID) {
+		out->type = SPICE_BRUSH_TYPE_SOLID;
+		out->color = brush->color;
+	} else if (brush->type == BRUSH_PATTERN) {
+		out->type = SPICE_BRUSH_TYPE_PATTERN;
+		out->origin = brush->pattern_origin;
+		set_image(&out->pattern, encoding, part, &brush->pattern, &all);
+	}
+}
+
+static void set_mask(
+	struct proto_mask *out, struct encoding *encoding, const struct draw_mask *mask)
+{
+	struct rect all = { 0 };
+
 	if (!mask->image)
 		return;
 	out->flags = mask->invert ? SPICE_MASK_FLAGS_INVERS : 0;
 	out->origin = mask->origin;
-	out->image.present = true;
-	out->image.id = mask->image->id;
-	out->image.width = mask->image->width;
-	out->image.height = mask->image->height;
-	describe_bitmap(&out->image, mask->image);
+	picture_describe(encoding->pictures[PART_MASK], &out->image, &all);
 }
 
-static void describe_base(struct proto_base *out, const struct draw *draw)
+static uint8_t scale_mode(enum scale_mode mode)
 {
-	out->surface_id = draw->surface_id;
-	out->box = draw->box;
-	out->clip.clipped = draw->clipped;
-	out->clip.region = &draw->clip;
+	return mode == SCALE_NEAREST ? SPICE_IMAGE_SCALE_MODE_NEAREST
+				     : SPICE_IMAGE_SCALE_MODE_INTERPOLATE;
 }
 
 /* ---- drawings ---- */
 
-static int encode_fill(struct buf *body, const struct draw *draw, bool lz4)
+static int pack_fill(struct encoding *encoding, struct buf *body)
 {
-	const struct brush *brush = &draw->fill.brush;
-	struct msg_draw_fill msg = { .rop = proto_rop(&draw->fill.rop, true) };
-	struct buf store = { 0 };
-	int ret = 0;
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_fill msg = { .rop = proto_rop(&draw->fill.rop, PROTO_ROP_BRUSH) };
 
-	describe_base(&msg.base, draw);
-	describe_mask(&msg.mask, &draw->fill.mask);
-	msg.brush.type = SPICE_BRUSH_TYPE_SOLID;
-	msg.brush.color = brush->color;
-	if (brush->type == BRUSH_PATTERN) {
-		const struct image *image = brush->pattern.image;
-		struct rect all = { 0, 0, (int32_t)image->width, (int32_t)image->height };
-
-		msg.brush.type = SPICE_BRUSH_TYPE_PATTERN;
-		msg.brush.origin = brush->pattern_origin;
-		ret = describe_image(&msg.brush.pattern, &store, image, &all, lz4);
-	}
-	if (ret == 0)
-		ret = msg_draw_fill_pack(body, &msg);
-	buf_finish(&store);
-	return ret;
+	set_base(&msg.base, encoding);
+	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->fill.brush);
+	set_mask(&msg.mask, encoding, &draw->fill.mask);
+	return msg_draw_fill_pack(body, &msg);
 }
 
-/* An unscaled copy needs no more of its source than what is seen. A mask counts from the box's
- * corner, which then has to stay. */
-static void crop(struct msg_draw_copy *msg, const struct draw *draw)
+static int pack_copy(struct encoding *encoding, struct buf *body)
 {
-	struct rect seen = draw->box;
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_copy msg = { .rop = proto_rop(&draw->copy.rop, PROTO_ROP_SOURCE),
+		.scale_mode = scale_mode(draw->copy.scale) };
 
-	if (draw->clipped) {
-		struct rect clip = region_extents(&draw->clip);
-
-		seen = rect_intersect(&seen, &clip);
-	}
-	if (draw->copy.mask.image || rect_empty(&seen))
-		return;
-	msg->area = (struct rect){
-		msg->area.left + seen.left - draw->box.left,
-		msg->area.top + seen.top - draw->box.top,
-		msg->area.right + seen.right - draw->box.right,
-		msg->area.bottom + seen.bottom - draw->box.bottom,
-	};
-	msg->base.box = seen;
+	set_base(&msg.base, encoding);
+	set_source(&msg.source, encoding, &draw->copy.source, &draw->copy.area, &msg.area);
+	set_mask(&msg.mask, encoding, &draw->copy.mask);
+	return msg_draw_copy_pack(body, &msg);
 }
 
-static int encode_copy(struct buf *body, const struct draw *draw, bool lz4)
+static int pack_copy_bits(struct encoding *encoding, struct buf *body)
 {
-	const struct image *image = draw->copy.source.image;
-	struct msg_draw_copy msg = {
-		.area = draw->copy.area,
-		.rop = proto_rop(&draw->copy.rop, false),
-		.scale_mode = draw->copy.scale == SCALE_NEAREST
-			? SPICE_IMAGE_SCALE_MODE_NEAREST
-			: SPICE_IMAGE_SCALE_MODE_INTERPOLATE,
-	};
-	struct buf store = { 0 };
-	int ret = 0;
-
-	describe_base(&msg.base, draw);
-	describe_mask(&msg.mask, &draw->copy.mask);
-	crop(&msg, draw);
-	if (image) {
-		ret = describe_image(&msg.source, &store, image, &msg.area, lz4);
-	} else {
-		msg.source.present = true;
-		msg.source.type = SPICE_IMAGE_TYPE_SURFACE;
-		msg.source.width = (uint32_t)draw->copy.area.right;
-		msg.source.height = (uint32_t)draw->copy.area.bottom;
-		msg.source.surface_id = draw->copy.source.surface_id;
-	}
-	if (ret == 0)
-		ret = msg_draw_copy_pack(body, &msg);
-	buf_finish(&store);
-	return ret;
-}
-
-static int encode_copy_bits(struct buf *body, const struct draw *draw)
-{
+	const struct draw *draw = encoding->draw;
 	struct msg_copy_bits msg = { .from = draw->copy_bits.from };
 
-	describe_base(&msg.base, draw);
+	set_base(&msg.base, encoding);
+	msg.from.x += encoding->box.left - draw->box.left;
+	msg.from.y += encoding->box.top - draw->box.top;
 	return msg_copy_bits_pack(body, &msg);
 }
 
-int display_encode_draw(struct buf *body, uint16_t *type, const struct draw *draw, bool lz4)
+static int pack_opaque(struct encoding *encoding, struct buf *body)
 {
-	switch (draw->type) {
-	case DRAW_FILL: *type = SPICE_MSG_DISPLAY_DRAW_FILL; return encode_fill(body, draw, lz4);
-	case DRAW_COPY: *type = SPICE_MSG_DISPLAY_DRAW_COPY; return encode_copy(body, draw, lz4);
-	case DRAW_COPY_BITS:
-		*type = SPICE_MSG_DISPLAY_COPY_BITS;
-		return encode_copy_bits(body, draw);
-	default: return -EINVAL; /* display_queue lets no other through */
-	}
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_opaque msg = { .rop = proto_rop(&draw->opaque.rop, PROTO_ROP_OPAQUE),
+		.scale_mode = scale_mode(draw->opaque.scale) };
+
+	set_base(&msg.base, encoding);
+	set_source(&msg.source, encoding, &draw->opaque.source, &draw->opaque.area, &msg.area);
+	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->opaque.brush);
+	set_mask(&msg.mask, encoding, &draw->opaque.mask);
+	return msg_draw_opaque_pack(body, &msg);
 }
 
-int display_encode_pixels(struct buf *body, uint16_t *type, uint32_t surface_id, int32_t x,
-	int32_t y, const struct image *image, bool lz4)
+static int pack_rop3(struct encoding *encoding, struct buf *body)
 {
-	struct msg_draw_copy msg = {
-		.base = { .surface_id = surface_id,
-			.box = rect_make(x, y, (int32_t)image->width, (int32_t)image->height) },
-		.area = { 0, 0, (int32_t)image->width, (int32_t)image->height },
-		.rop = proto_rop(&rop_put, false),
-		.scale_mode = SPICE_IMAGE_SCALE_MODE_NEAREST,
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_rop3 msg = { .rop3 = draw->rop3.code,
+		.scale_mode = scale_mode(draw->rop3.scale) };
+
+	set_base(&msg.base, encoding);
+	set_source(&msg.source, encoding, &draw->rop3.source, &draw->rop3.area, &msg.area);
+	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->rop3.brush);
+	set_mask(&msg.mask, encoding, &draw->rop3.mask);
+	return msg_draw_rop3_pack(body, &msg);
+}
+
+static int pack_transparent(struct encoding *encoding, struct buf *body)
+{
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_transparent msg = { .source_color = draw->transparent.source_color,
+		.true_color = draw->transparent.color };
+
+	set_base(&msg.base, encoding);
+	set_source(&msg.source, encoding, &draw->transparent.source, &draw->transparent.area,
+		&msg.area);
+	return msg_draw_transparent_pack(body, &msg);
+}
+
+static int pack_alpha_blend(struct encoding *encoding, struct buf *body)
+{
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_alpha_blend msg = { .alpha = draw->alpha_blend.alpha };
+
+	if (draw->alpha_blend.dest_has_alpha)
+		msg.flags |= SPICE_ALPHA_FLAGS_DEST_HAS_ALPHA;
+	if (draw->alpha_blend.source_has_alpha)
+		msg.flags |= SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA;
+	set_base(&msg.base, encoding);
+	set_source(&msg.source, encoding, &draw->alpha_blend.source, &draw->alpha_blend.area,
+		&msg.area);
+	return msg_draw_alpha_blend_pack(body, &msg);
+}
+
+/* The flags' numbers are pixman's: the operator in bits 0-7, then filters and repeats. */
+static uint32_t composite_flags(const struct draw *draw)
+{
+	const struct draw_sampling *source = &draw->composite.source_sampling;
+	const struct draw_sampling *mask = &draw->composite.mask_sampling;
+	uint32_t flags = (uint32_t)draw->composite.op | (uint32_t)source->filter << 8 |
+		(uint32_t)source->repeat << 14;
+
+	if (source->transformed)
+		flags |= SPICE_COMPOSITE_HAS_SRC_TRANSFORM;
+	if (draw->composite.source_opaque)
+		flags |= SPICE_COMPOSITE_SOURCE_OPAQUE;
+	if (draw->composite.dest_opaque)
+		flags |= SPICE_COMPOSITE_DEST_OPAQUE;
+	if (!draw->composite.has_mask)
+		return flags;
+	flags |= (uint32_t)mask->filter << 11 | (uint32_t)mask->repeat << 16 |
+		SPICE_COMPOSITE_HAS_MASK;
+	if (mask->transformed)
+		flags |= SPICE_COMPOSITE_HAS_MASK_TRANSFORM;
+	if (draw->composite.component_alpha)
+		flags |= SPICE_COMPOSITE_COMPONENT_ALPHA;
+	return flags;
+}
+
+static int pack_composite(struct encoding *encoding, struct buf *body)
+{
+	const struct draw *draw = encoding->draw;
+	struct rect all = { 0 };
+	struct msg_draw_composite msg = {
+		.composite = { .flags = composite_flags(draw),
+			.source_origin = draw->composite.source_origin,
+			.mask_origin = draw->composite.mask_origin },
 	};
-	struct buf store = { 0 };
-	int ret = describe_image(&msg.source, &store, image, &msg.area, lz4);
 
-	*type = SPICE_MSG_DISPLAY_DRAW_COPY;
-	if (ret == 0)
-		ret = msg_draw_copy_pack(body, &msg);
-	buf_finish(&store);
-	return ret;
+	set_base(&msg.base, encoding);
+	set_image(&msg.composite.source, encoding, PART_SOURCE, &draw->composite.source, &all);
+	if (draw->composite.has_mask)
+		set_image(&msg.composite.mask, encoding, PART_MASK, &draw->composite.mask, &all);
+	memcpy(msg.composite.source_transform, draw->composite.source_sampling.matrix,
+		sizeof(msg.composite.source_transform));
+	memcpy(msg.composite.mask_transform, draw->composite.mask_sampling.matrix,
+		sizeof(msg.composite.mask_transform));
+	return msg_draw_composite_pack(body, &msg);
 }
 
-size_t display_encode_cost(const struct draw *draw)
+static int pack_stroke(struct encoding *encoding, struct buf *body)
 {
-	const struct image *image = NULL;
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_stroke msg = { .path = { .path = &draw->stroke.path },
+		.rop = proto_rop(&draw->stroke.rop, PROTO_ROP_BRUSH),
+		.back_rop = proto_rop(&draw->stroke.back_rop, PROTO_ROP_BRUSH) };
 
-	if (draw->type == DRAW_COPY)
-		image = draw->copy.source.image;
-	else if (draw->type == DRAW_FILL)
-		image = draw->fill.brush.pattern.image;
-	return image ? (size_t)image->stride * image->height : 0;
+	set_base(&msg.base, encoding);
+	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->stroke.brush);
+	return msg_draw_stroke_pack(body, &msg);
+}
+
+static int pack_text(struct encoding *encoding, struct buf *body)
+{
+	const struct draw *draw = encoding->draw;
+	struct msg_draw_text msg = {
+		.string = { .flags = proto_string_flags(draw->text.string.depth),
+			.string = &draw->text.string },
+		.back_area = draw->text.back_area,
+		.rop = proto_rop(&draw->text.rop, PROTO_ROP_BRUSH),
+		.back_rop = proto_rop(&draw->text.back_rop, PROTO_ROP_BRUSH),
+	};
+
+	set_base(&msg.base, encoding);
+	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->text.brush);
+	if (!rect_empty(&draw->text.back_area))
+		set_brush(&msg.back_brush, encoding, PART_BACK_BRUSH, &draw->text.back_brush);
+	return msg_draw_text_pack(body, &msg);
+}
+
+static const struct {
+	uint16_t type;
+	int (*pack)(struct encoding *encoding, struct buf *body);
+} messages[DRAW_TYPES] = {
+	[DRAW_FILL] = { SPICE_MSG_DISPLAY_DRAW_FILL, pack_fill },
+	[DRAW_COPY] = { SPICE_MSG_DISPLAY_DRAW_COPY, pack_copy },
+	[DRAW_COPY_BITS] = { SPICE_MSG_DISPLAY_COPY_BITS, pack_copy_bits },
+	[DRAW_OPAQUE] = { SPICE_MSG_DISPLAY_DRAW_OPAQUE, pack_opaque },
+	[DRAW_ROP3] = { SPICE_MSG_DISPLAY_DRAW_ROP3, pack_rop3 },
+	[DRAW_TRANSPARENT] = { SPICE_MSG_DISPLAY_DRAW_TRANSPARENT, pack_transparent },
+	[DRAW_ALPHA_BLEND] = { SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND, pack_alpha_blend },
+	[DRAW_COMPOSITE] = { SPICE_MSG_DISPLAY_DRAW_COMPOSITE, pack_composite },
+	[DRAW_STROKE] = { SPICE_MSG_DISPLAY_DRAW_STROKE, pack_stroke },
+	[DRAW_TEXT] = { SPICE_MSG_DISPLAY_DRAW_TEXT, pack_text },
+};
+
+int encoding_pack(struct encoding *encoding, struct buf *body, uint16_t *type)
+{
+	*type = messages[encoding->draw->type].type;
+	return messages[encoding->draw->type].pack(encoding, body);
 }

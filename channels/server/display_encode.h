@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* Drawings and pixels as the bodies of SPICE's display messages. Pure memory; any thread. */
+/* Drawings as the bodies of SPICE's display messages, their pictures first. Loop thread. */
 #ifndef CHANNELS_SERVER_DISPLAY_ENCODE_H
 #define CHANNELS_SERVER_DISPLAY_ENCODE_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "channels/server/display_queue.h"
+#include "channels/server/picture.h"
 
-#include "core/buf.h"
-#include "core/draw.h"
+enum encoding_part { PART_SOURCE, PART_BRUSH, PART_BACK_BRUSH, PART_MASK, PARTS };
 
-/* Encodes a drawing into an empty buffer; says the message's type. `lz4`: the viewer takes LZ4
- * images. -ENOMEM. */
-int display_encode_draw(struct buf *body, uint16_t *type, const struct draw *draw, bool lz4);
-/* Encodes a picture that is put at (x, y) of a surface: a DRAW_COPY. */
-int display_encode_pixels(struct buf *body, uint16_t *type, uint32_t surface_id, int32_t x,
-	int32_t y, const struct image *image, bool lz4);
-/* About how many bytes of pixels an encoder will have to go through. */
-size_t display_encode_cost(const struct draw *draw);
+/* One drawing in the making. Zero-initialised has nothing begun. */
+struct encoding {
+	const struct draw *draw; /* borrowed, as the region */
+	const struct region *region;
+	struct rect box; /* what of the drawing's box is sent */
+	struct picture *pictures[PARTS];
+};
+
+/* Begins the pictures of a drawing, of which only `region` is to be drawn, on a surface of format
+ * `target`; `flags` are PICTURE_MAY_LOSE or 0. -ENOMEM. */
+int encoding_begin(struct encoding *encoding, struct image_sender *sender, const struct draw *draw,
+	const struct region *region, enum surface_format target, uint32_t flags, loop_fn *ready,
+	void *opaque);
+bool encoding_ready(const struct encoding *encoding);
+/* Once it is ready: whether any of its pictures is inexact. */
+bool encoding_lossy(const struct encoding *encoding);
+/* Once it is ready, once: makes the message's body in an empty buffer. -ENOMEM. */
+int encoding_pack(struct encoding *encoding, struct buf *body, uint16_t *type);
+void encoding_finish(struct encoding *encoding);
 
 #endif

@@ -1,17 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /* One viewer's queue. */
-#include "channels/server/display_queue.h"
+#include "channels/server/display_queue_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-	ITEMS_MAX = 1024,
+	ITEMS_MAX = 4096,
 	BYTES_MAX = 16 << 20, /* of images that only the queue may keep alive */
-	DRAW_BYTES_MAX = 8 << 20, /* a drawing's image beyond this is sent as pixels, in pieces */
-	HIDE_LOOK_BACK = 64,
-	DIRTY_RECTS_MAX = 64,
+	DRAW_BYTES_MAX = 8 << 20, /* a drawing that keeps more is sent as pixels */
+	/* How far back one looks for what a drawing hides: the larger it is, the more there is to
+	 * gain, and the more it costs anyway. */
+	LOOKS_LEAST = 64,
+	PIXELS_PER_LOOK = 64,
+	CUT_RECTS_MAX = 32, /* a drawing is not cut into more pieces */
+	OWED_RECTS_MAX = 64,
 };
+
+/* ---- the list ---- */
+
+static void count_touched(struct display_queue *queue, const struct queue_item *item, int by)
+{
+	struct draw_read reads[DRAW_READS_MAX];
+	uint32_t count;
+
+	if (item->kind != QUEUE_DRAW)
+		return;
+	count = display_draw_reads(item->draw, reads);
+	queue->views[item->surface_id].pending += (uint32_t)by;
+	for (uint32_t i = 0; i < count; i++)
+		queue->views[reads[i].surface_id].pending += (uint32_t)by;
+}
 
 static void queue_push(struct display_queue *queue, struct queue_item *item)
 {
@@ -23,10 +43,13 @@ static void queue_push(struct display_queue *queue, struct queue_item *item)
 	queue->last = item;
 	queue->items++;
 	queue->bytes += item->bytes;
+	count_touched(queue, item, 1);
 }
 
-static void queue_unlink(struct display_queue *queue, struct queue_item *item)
+void queue_unlink(struct display_queue *queue, struct queue_item *item)
 {
+	struct queue_view *view = &queue->views[item->surface_id];
+
 	if (item->prev)
 		item->prev->next = item->next;
 	else
@@ -38,6 +61,21 @@ static void queue_unlink(struct display_queue *queue, struct queue_item *item)
 	item->prev = item->next = NULL;
 	queue->items--;
 	queue->bytes -= item->bytes;
+	count_touched(queue, item, -1);
+	if (view->create == item)
+		view->create = NULL;
+	for (struct queue_item **at = &view->pixels; *at; at = &(*at)->next_pixels) {
+		if (*at == item) {
+			*at = item->next_pixels;
+			break;
+		}
+	}
+}
+
+void queue_drop(struct display_queue *queue, struct queue_item *item)
+{
+	queue_unlink(queue, item);
+	queue_item_free(item);
 }
 
 void queue_item_free(struct queue_item *item)
@@ -45,102 +83,293 @@ void queue_item_free(struct queue_item *item)
 	if (!item)
 		return;
 	draw_unref(item->draw);
+	region_finish(&item->region);
 	free(item);
 }
 
-static struct rect surface_area(const struct display_queue *queue, uint32_t id)
+struct queue_item *queue_item_create(enum queue_kind kind, uint32_t surface_id)
 {
-	const struct surface *surface = queue->surfaces[id].surface;
+	struct queue_item *item = calloc(1, sizeof(*item));
 
-	return surface ? surface_bounds(surface) : (struct rect){ 0 };
+	if (!item)
+		return NULL;
+	item->kind = kind;
+	item->surface_id = surface_id;
+	region_init(&item->region);
+	return item;
 }
 
-static void mark_dirty(struct display_queue *queue, uint32_t id, const struct rect *area)
+/* ---- regions ---- */
+
+static void region_shifted(struct region *out, const struct region *in, int32_t dx, int32_t dy)
 {
-	struct queue_view *view = &queue->views[id];
-	struct rect bounds = surface_area(queue, id);
-	struct rect inside = rect_intersect(&bounds, area);
+	region_init(out);
+	region_copy(out, in);
+	region_translate(out, dx, dy);
+}
 
-	if (rect_empty(&inside))
-		return;
-	region_add_rect(&view->dirty, &inside);
-	if (region_count(&view->dirty) > DIRTY_RECTS_MAX) {
-		struct rect extents = region_extents(&view->dirty);
+uint64_t queue_rect_pixels(const struct rect *r)
+{
+	return rect_empty(r) ? 0 : (uint64_t)rect_width(r) * (uint64_t)rect_height(r);
+}
 
-		region_add_rect(&view->dirty, &extents);
+uint64_t queue_region_pixels(const struct region *region)
+{
+	uint64_t pixels = 0;
+
+	for (uint32_t i = 0; i < region_count(region); i++) {
+		struct rect r = region_rect(region, i);
+
+		pixels += queue_rect_pixels(&r);
+	}
+	return pixels;
+}
+
+static void region_limit(struct region *region, uint32_t count)
+{
+	struct rect extents = region_extents(region);
+
+	if (region_count(region) > count)
+		region_add_rect(region, &extents);
+}
+
+/* ---- what hides what ---- */
+
+/* Takes from `free` what the item reads of the surface beyond what lies under its own pixels. */
+static void keep_what_is_read(
+	const struct queue_item *item, uint32_t surface_id, struct region *free_region)
+{
+	struct draw_read reads[DRAW_READS_MAX];
+	uint32_t count = display_draw_reads(item->draw, reads);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct region read;
+
+		if (reads[i].surface_id != surface_id)
+			continue;
+		if (reads[i].anywhere) {
+			region_clear(free_region);
+			return;
+		}
+		region_shifted(&read, &item->region, reads[i].shift.x, reads[i].shift.y);
+		region_subtract(free_region, &read);
+		region_finish(&read);
 	}
 }
 
-/* All of it, in one picture. */
-static void mark_whole(struct display_queue *queue, uint32_t id)
+/* Answers whether anything is left of the item. */
+static bool cut(struct display_queue *queue, struct queue_item *item, struct region *free_region)
 {
-	struct rect bounds = surface_area(queue, id);
+	struct rect extents = region_extents(&item->region);
+	struct region left;
+	bool gone;
 
-	mark_dirty(queue, id, &bounds);
+	if (!region_overlaps_rect(free_region, &extents))
+		return true;
+	region_init(&left);
+	region_copy(&left, &item->region);
+	region_subtract(&left, free_region);
+	gone = region_empty(&left);
+	if (gone) {
+		queue_drop(queue, item);
+	} else if (region_count(&left) <= CUT_RECTS_MAX ||
+		region_count(&left) <= region_count(&item->region)) {
+		region_copy(&item->region, &left);
+	} else {
+		/* Too many pieces: it stays as it is, and what it touches is not free. */
+		region_subtract(free_region, &item->region);
+	}
+	region_finish(&left);
+	return !gone;
+}
+
+bool queue_hide(struct display_queue *queue, uint32_t id, struct region *free_region)
+{
+	const struct queue_view *view = &queue->views[id];
+	struct queue_item *prev;
+	uint64_t looks = LOOKS_LEAST + queue_region_pixels(free_region) / PIXELS_PER_LOOK;
+
+	for (struct queue_item *item = queue->last; item; item = prev) {
+		bool own = item->surface_id == id;
+
+		if ((!view->pending && !view->create) || region_empty(free_region))
+			return true;
+		if (looks-- == 0)
+			return false;
+		prev = item->prev;
+		if (item->kind != QUEUE_DRAW) {
+			if (own && item->kind != QUEUE_PIXELS)
+				return false;
+			continue;
+		}
+		if (!own || cut(queue, item, free_region))
+			keep_what_is_read(item, id, free_region);
+	}
+	return true;
+}
+
+void queue_clean(struct display_queue *queue, uint32_t id, const struct region *region)
+{
+	struct queue_view *view = &queue->views[id];
+	struct queue_item *next;
+
+	if (region_empty(&view->owed))
+		return;
+	region_subtract(&view->owed, region);
+	region_subtract(&view->dirty, region);
+	region_subtract(&view->refine, region);
+	for (struct queue_item *item = view->pixels; item; item = next) {
+		next = item->next_pixels;
+		region_subtract(&item->region, region);
+		if (region_empty(&item->region))
+			queue_drop(queue, item);
+	}
+}
+
+/* ---- pixels that are owed ---- */
+
+/* Owed once all that is queued now is sent. */
+static void owe_later(struct display_queue *queue, uint32_t id, const struct region *region)
+{
+	struct queue_view *view = &queue->views[id];
+	struct queue_item *item = queue->last;
+
+	if (region_empty(region))
+		return;
+	if (!item || item->kind != QUEUE_PIXELS || item->surface_id != id) {
+		item = queue_item_create(QUEUE_PIXELS, id);
+		if (!item) {
+			/* Too early is better than never. */
+			region_add(&view->dirty, region);
+			return;
+		}
+		item->next_pixels = view->pixels;
+		view->pixels = item;
+		queue_push(queue, item);
+	}
+	region_add(&item->region, region);
+}
+
+void queue_owe(struct display_queue *queue, uint32_t id, const struct region *region)
+{
+	struct queue_view *view = &queue->views[id];
+	struct region fresh, now;
+
+	region_subtract(&view->refine, region);
+	region_subtract(&view->stale, region);
+	region_init(&fresh);
+	region_copy(&fresh, region);
+	region_add(&fresh, &view->owed);
+	region_limit(&fresh, OWED_RECTS_MAX);
+	region_subtract(&fresh, &view->owed);
+	if (!region_empty(&fresh)) {
+		region_init(&now);
+		region_copy(&now, &fresh);
+		if (!queue_hide(queue, id, &now))
+			region_clear(&now);
+		region_add(&view->owed, &fresh);
+		region_add(&view->dirty, &now);
+		region_subtract(&fresh, &now);
+		owe_later(queue, id, &fresh);
+		region_finish(&now);
+	}
+	region_finish(&fresh);
+}
+
+/* All of it, in one picture. */
+static void owe_whole(struct display_queue *queue, uint32_t id)
+{
+	struct rect bounds = surface_bounds(queue->surfaces[id].surface);
+	struct region all;
+
+	region_init_rect(&all, &bounds);
+	queue_owe(queue, id, &all);
+	region_finish(&all);
 	queue->views[id].no_picture = true;
+}
+
+void display_queue_owe(struct display_queue *queue, uint32_t id, const struct region *region)
+{
+	if (queue->views[id].created)
+		queue_owe(queue, id, region);
 }
 
 /* ---- falling behind ---- */
 
+static bool viewer_has(const struct display_queue *queue, uint32_t id)
+{
+	const struct surface *surface = queue->surfaces[id].surface;
+
+	return surface && (id == DISPLAY_PRIMARY || !queue->abilities.weak) &&
+		display_draw_format_known(surface->format, &queue->abilities);
+}
+
 static void push_create(struct display_queue *queue, uint32_t id)
 {
 	const struct server_surface *slot = &queue->surfaces[id];
-	struct queue_item *item = calloc(1, sizeof(*item));
+	struct queue_item *item = queue_item_create(QUEUE_CREATE, id);
 
 	/* Without memory the viewer lacks the surface; what draws on it is left out then. */
 	if (!item)
 		return;
-	item->kind = QUEUE_CREATE;
-	item->surface_id = id;
 	item->generation = slot->generation;
 	item->format = slot->surface->format;
 	item->width = slot->surface->width;
 	item->height = slot->surface->height;
 	queue_push(queue, item);
+	queue->views[id].create = item;
 	queue->views[id].created = true;
+	queue->views_end = MAX(queue->views_end, id + 1);
 }
 
 static void push_destroy(struct display_queue *queue, uint32_t id)
 {
-	struct queue_item *item = calloc(1, sizeof(*item));
+	struct queue_item *item = queue_item_create(QUEUE_DESTROY, id);
 
-	queue->views[id].created = false;
-	queue->views[id].no_picture = false;
-	region_clear(&queue->views[id].dirty);
-	if (!item)
-		return;
-	item->kind = QUEUE_DESTROY;
-	item->surface_id = id;
-	queue_push(queue, item);
+	if (item)
+		queue_push(queue, item);
 }
 
-/* Gives up on sending drawings one by one: what they change becomes dirty, and surfaces are made
- * what they are now. */
+static void view_clear(struct queue_view *view)
+{
+	view->created = false;
+	view->no_picture = false;
+	region_clear(&view->owed);
+	region_clear(&view->dirty);
+	region_clear(&view->refine);
+	region_clear(&view->stale);
+	region_clear(&view->recent[0]);
+	region_clear(&view->recent[1]);
+}
+
+/* Gives up on sending drawings one by one: what they change is owed, and surfaces are made what they
+ * are now. */
 static void collapse(struct display_queue *queue)
 {
 	while (queue->first) {
 		struct queue_item *item = queue->first;
 
-		queue_unlink(queue, item);
-		if (item->kind == QUEUE_DRAW) {
-			struct rect area = display_queue_draw_area(item->draw);
-
-			mark_dirty(queue, item->surface_id, &area);
-		}
-		queue_item_free(item);
+		if (item->kind == QUEUE_DRAW)
+			region_add(&queue->views[item->surface_id].owed, &item->region);
+		queue_drop(queue, item);
 	}
 	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++) {
 		struct queue_view *view = &queue->views[id];
 		const struct server_surface *now = &queue->surfaces[id];
 
-		view->created = view->sent != 0;
-		if (view->sent == now->generation)
+		if (view->sent != 0 && view->sent == now->generation) {
+			region_limit(&view->owed, OWED_RECTS_MAX);
+			region_subtract(&view->stale, &view->owed);
+			region_copy(&view->dirty, &view->owed);
 			continue;
+		}
+		if (view->created || view->sent)
+			view_clear(view);
 		if (view->sent)
 			push_destroy(queue, id);
-		if (now->surface) {
+		if (viewer_has(queue, id)) {
 			push_create(queue, id);
-			mark_whole(queue, id);
+			owe_whole(queue, id);
 		}
 	}
 }
@@ -153,153 +382,198 @@ static void bound(struct display_queue *queue)
 
 /* ---- drawings ---- */
 
-struct rect display_queue_draw_area(const struct draw *draw)
+static void stamp(struct queue_view *view, const struct region *region)
 {
-	struct rect area = draw->box;
-
-	if (draw->clipped) {
-		struct rect clip = region_extents(&draw->clip);
-
-		area = rect_intersect(&area, &clip);
-	}
-	return area;
-}
-
-/* Whether viewers draw it exactly as our canvas does: scaling is each canvas's own art. */
-static bool is_exact(const struct draw *draw)
-{
-	switch (draw->type) {
-	case DRAW_FILL:
-		return draw->fill.brush.type == BRUSH_SOLID ||
-			(draw->fill.brush.type == BRUSH_PATTERN && draw->fill.brush.pattern.image);
-	case DRAW_COPY:
-		/* From the surface to itself: what overlaps, viewers may read after they wrote it. */
-		return rect_width(&draw->copy.area) == rect_width(&draw->box) &&
-			rect_height(&draw->copy.area) == rect_height(&draw->box) &&
-			(draw->copy.source.image ||
-				draw->copy.source.surface_id != draw->surface_id);
-	case DRAW_COPY_BITS: return true;
-	/* The other kinds are sent as the pixels that they make. */
-	default: return false;
+	if (!region_empty(&view->stale)) {
+		region_add(&view->recent[0], region);
+		region_intersect(&view->recent[0], &view->stale);
 	}
 }
 
-static bool dirty_at(const struct display_queue *queue, uint32_t id, const struct rect *area)
+void queue_make_stale(struct display_queue *queue, uint32_t id, const struct region *region)
 {
-	return id < DISPLAY_MAX_SURFACES && region_overlaps_rect(&queue->views[id].dirty, area);
+	struct queue_view *view = &queue->views[id];
+	struct rect bounds;
+
+	/* Drawings may still be queued for a surface that is gone, or was replaced. */
+	if (region_empty(region) || !view->created)
+		return;
+	bounds = surface_bounds(queue->surfaces[id].surface);
+	region_add(&view->stale, region);
+	region_intersect_rect(&view->stale, &bounds);
+	region_limit(&view->stale, OWED_RECTS_MAX);
+	stamp(view, region);
 }
 
-/* Whether it would read pixels that the viewer lacks, or a surface that it does not have. */
-static bool reads_dirty(const struct display_queue *queue, const struct draw *draw)
+void queue_add_made_of(const struct display_queue *queue, const struct draw *draw,
+	const struct region *region, enum queue_mark mark, struct region *out)
 {
-	struct rect area = display_queue_draw_area(draw);
-	uint32_t source = draw->copy.source.surface_id;
+	struct draw_read reads[DRAW_READS_MAX];
+	uint32_t count = display_draw_reads(draw, reads);
 
-	if (draw->type == DRAW_COPY_BITS) {
-		struct rect from = rect_make(draw->copy_bits.from.x, draw->copy_bits.from.y,
-			rect_width(&draw->box), rect_height(&draw->box));
+	for (uint32_t i = 0; i < count; i++) {
+		const struct queue_view *view = &queue->views[reads[i].surface_id];
+		const struct region *marked = mark == MARK_OWED ? &view->owed : &view->stale;
+		struct region part;
 
-		return dirty_at(queue, draw->surface_id, &from);
-	}
-	if (draw->type == DRAW_COPY && !draw->copy.source.image &&
-		(source >= DISPLAY_MAX_SURFACES || !queue->views[source].created ||
-			dirty_at(queue, source, &draw->copy.area)))
-		return true;
-	return draw_reads_surface(draw, draw->surface_id) &&
-		dirty_at(queue, draw->surface_id, &area);
-}
-
-static bool hides(const struct draw *newer, const struct draw *older)
-{
-	struct rect area = display_queue_draw_area(older);
-
-	return older->surface_id == newer->surface_id && rect_contains(&newer->box, &area) &&
-		(!newer->clipped || region_contains_rect(&newer->clip, &area));
-}
-
-/* Drops what the drawing paints over before the viewer saw it: back to what reads the surface. */
-static void drop_hidden(struct display_queue *queue, const struct draw *draw)
-{
-	struct queue_item *prev;
-	int looks = HIDE_LOOK_BACK;
-
-	for (struct queue_item *item = queue->last; item && looks-- > 0; item = prev) {
-		prev = item->prev;
-		if (item->kind != QUEUE_DRAW) {
-			if (item->surface_id == draw->surface_id)
-				return;
+		if (region_empty(marked))
 			continue;
-		}
-		if (hides(draw, item->draw)) {
-			queue_unlink(queue, item);
-			queue_item_free(item);
-		} else if (draw_reads_surface(item->draw, draw->surface_id)) {
+		if (reads[i].anywhere) {
+			region_add(out, region);
 			return;
 		}
+		region_shifted(&part, marked, -reads[i].shift.x, -reads[i].shift.y);
+		region_intersect(&part, region);
+		region_add(out, &part);
+		region_finish(&part);
 	}
 }
 
-/* Pixels that are drawn anew need not be sent first. */
-static void clean(struct display_queue *queue, const struct draw *draw)
+static bool reads_missing(const struct display_queue *queue, const struct draw *draw)
 {
-	struct region *dirty = &queue->views[draw->surface_id].dirty;
-	struct region drawn;
+	struct draw_read reads[DRAW_READS_MAX];
+	uint32_t count = display_draw_reads(draw, reads);
 
-	if (region_empty(dirty))
-		return;
-	region_init_rect(&drawn, &draw->box);
-	if (draw->clipped)
-		region_intersect(&drawn, &draw->clip);
-	region_subtract(dirty, &drawn);
-	region_finish(&drawn);
+	for (uint32_t i = 0; i < count; i++)
+		if (reads[i].surface_id >= DISPLAY_MAX_SURFACES ||
+			!queue->views[reads[i].surface_id].created)
+			return true;
+	return false;
+}
+
+/* Whatever was there, the item (not queued yet) replaces it. */
+static void replace(struct display_queue *queue, const struct queue_item *item)
+{
+	uint32_t id = item->surface_id;
+	struct region gone;
+
+	region_init(&gone);
+	region_copy(&gone, &item->region);
+	keep_what_is_read(item, id, &gone);
+	queue_hide(queue, id, &gone);
+	region_finish(&gone);
+	queue_clean(queue, id, &item->region);
+}
+
+/* Takes the item, which has the drawing's region. */
+static void queue_draw(struct display_queue *queue, struct queue_item *item)
+{
+	struct queue_view *view = &queue->views[item->surface_id];
+	bool covers = display_draw_covers(item->draw);
+	struct region owed, stale;
+
+	region_init(&owed);
+	region_init(&stale);
+	queue_add_made_of(queue, item->draw, &item->region, MARK_OWED, &owed);
+	region_subtract(&item->region, &owed);
+	if (covers)
+		replace(queue, item);
+	else
+		region_subtract(&item->region, &view->owed);
+	queue_add_made_of(queue, item->draw, &item->region, MARK_STALE, &stale);
+	if (covers)
+		region_subtract(&view->stale, &item->region);
+	queue_make_stale(queue, item->surface_id, &stale);
+	region_finish(&stale);
+
+	if (region_empty(&item->region)) {
+		queue_item_free(item);
+		item = NULL;
+	} else {
+		queue_push(queue, item);
+	}
+	/* Behind it, since it may read what is overwritten then. */
+	if (!region_empty(&owed))
+		queue_owe(queue, (uint32_t)(view - queue->views), &owed);
+	region_finish(&owed);
 }
 
 void display_queue_draw(struct display_queue *queue, struct draw *draw)
 {
-	struct queue_view *view = &queue->views[draw->surface_id];
-	struct rect bounds = surface_area(queue, draw->surface_id);
-	struct rect area = display_queue_draw_area(draw);
-	struct queue_item *item = NULL;
+	uint32_t id = draw->surface_id;
+	struct queue_view *view = &queue->views[id];
+	struct queue_item *item;
+	struct region region;
 
-	area = rect_intersect(&area, &bounds);
 	/* The first picture will show it. */
-	if (rect_empty(&area) || !view->created || view->no_picture)
+	if (!view->created || view->no_picture)
 		return;
-	if (is_exact(draw) && draw_memory(draw) <= DRAW_BYTES_MAX && !reads_dirty(queue, draw))
-		item = calloc(1, sizeof(*item));
-	if (!item) {
-		mark_dirty(queue, draw->surface_id, &area);
-		return;
+	region_init(&region);
+	display_draw_region(draw, queue->surfaces[id].surface, &region);
+	stamp(view, &region);
+	item = NULL;
+	if (!region_empty(&region) && draw_memory(draw) <= DRAW_BYTES_MAX &&
+		display_draw_is_exact(draw, queue->surfaces, &queue->abilities) &&
+		!reads_missing(queue, draw))
+		item = queue_item_create(QUEUE_DRAW, id);
+	if (item) {
+		item->draw = draw_ref(draw);
+		item->bytes = draw_memory(draw);
+		region_copy(&item->region, &region);
+		queue_draw(queue, item);
+	} else if (!region_empty(&region)) {
+		queue_owe(queue, id, &region);
 	}
-	if (draw_is_opaque(draw)) {
-		drop_hidden(queue, draw);
-		clean(queue, draw);
-	}
-	item->kind = QUEUE_DRAW;
-	item->surface_id = draw->surface_id;
-	item->draw = draw_ref(draw);
-	item->bytes = draw_memory(draw);
-	queue_push(queue, item);
+	region_finish(&region);
 	bound(queue);
+}
+
+bool queue_init_area(struct region *region, const struct display_queue *queue, uint32_t id,
+	const struct rect *area)
+{
+	struct rect bounds = { 0 };
+
+	if (queue->surfaces[id].surface)
+		bounds = surface_bounds(queue->surfaces[id].surface);
+	bounds = rect_intersect(&bounds, area);
+	region_init_rect(region, &bounds);
+	return queue->views[id].created && !rect_empty(&bounds);
 }
 
 void display_queue_dirty(struct display_queue *queue, uint32_t id, const struct rect *area)
 {
-	if (queue->views[id].created)
-		mark_dirty(queue, id, area);
+	struct region region;
+
+	if (queue_init_area(&region, queue, id, area)) {
+		stamp(&queue->views[id], &region);
+		queue_owe(queue, id, &region);
+		bound(queue);
+	}
+	region_finish(&region);
 }
 
 /* ---- surfaces ---- */
 
+/* What was to be drawn on it, and nobody reads, is not needed. */
+static void forget(struct display_queue *queue, uint32_t id)
+{
+	struct queue_view *view = &queue->views[id];
+	struct rect all = { 0, 0, SURFACE_MAX_SIDE, SURFACE_MAX_SIDE };
+	struct region region;
+
+	while (view->pixels)
+		queue_drop(queue, view->pixels);
+	region_init_rect(&region, &all);
+	queue_hide(queue, id, &region);
+	region_finish(&region);
+	view_clear(view);
+	if (view->create && !view->pending)
+		queue_drop(queue, view->create);
+	else
+		push_destroy(queue, id);
+}
+
 void display_queue_surface_create(struct display_queue *queue, uint32_t id)
 {
 	if (queue->views[id].created)
-		push_destroy(queue, id);
-	push_create(queue, id);
-	/* What an off-screen surface holds before it is drawn on, nobody says; as
-	 * libspice-server we leave it out. */
-	if (id == DISPLAY_PRIMARY)
-		mark_whole(queue, id);
+		forget(queue, id);
+	if (viewer_has(queue, id)) {
+		push_create(queue, id);
+		/* What an off-screen surface holds before it is drawn on, nobody says; as
+		 * libspice-server we leave it out. */
+		if (id == DISPLAY_PRIMARY)
+			owe_whole(queue, id);
+	}
 	bound(queue);
 }
 
@@ -307,66 +581,47 @@ void display_queue_surface_destroy(struct display_queue *queue, uint32_t id)
 {
 	if (!queue->views[id].created)
 		return;
-	push_destroy(queue, id);
+	forget(queue, id);
 	bound(queue);
 }
 
-void display_queue_init(struct display_queue *queue, const struct server_surface *surfaces)
+int display_queue_init(struct display_queue *queue, const struct server_surface *surfaces,
+	const struct draw_abilities *abilities)
 {
 	memset(queue, 0, sizeof(*queue));
 	queue->surfaces = surfaces;
-	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
-		region_init(&queue->views[id].dirty);
+	queue->abilities = *abilities;
+	queue->views = calloc(DISPLAY_MAX_SURFACES, sizeof(*queue->views));
+	if (!queue->views)
+		return -ENOMEM;
+	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++) {
+		struct queue_view *view = &queue->views[id];
+
+		region_init(&view->owed);
+		region_init(&view->dirty);
+		region_init(&view->refine);
+		region_init(&view->stale);
+		region_init(&view->recent[0]);
+		region_init(&view->recent[1]);
+	}
 	collapse(queue);
+	return 0;
 }
 
 void display_queue_finish(struct display_queue *queue)
 {
-	struct queue_item *item;
+	while (queue->views && queue->first)
+		queue_drop(queue, queue->first);
+	for (uint32_t id = 0; queue->views && id < DISPLAY_MAX_SURFACES; id++) {
+		struct queue_view *view = &queue->views[id];
 
-	while ((item = display_queue_pop(queue)))
-		queue_item_free(item);
-	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
-		region_finish(&queue->views[id].dirty);
-}
-
-/* ---- taking out ---- */
-
-struct queue_item *display_queue_pop(struct display_queue *queue)
-{
-	struct queue_item *item = queue->first;
-
-	if (!item)
-		return NULL;
-	queue_unlink(queue, item);
-	if (item->kind == QUEUE_CREATE)
-		queue->views[item->surface_id].sent = item->generation;
-	else if (item->kind == QUEUE_DESTROY)
-		queue->views[item->surface_id].sent = 0;
-	return item;
-}
-
-bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, size_t first_max_bytes,
-	uint32_t *id, struct rect *area)
-{
-	struct queue_view *view = queue->views;
-	size_t row_bytes;
-
-	/* The primary surface, which is seen, has the lowest number. */
-	while (view < queue->views + DISPLAY_MAX_SURFACES && region_empty(&view->dirty))
-		view++;
-	if (view == queue->views + DISPLAY_MAX_SURFACES)
-		return false;
-	*id = (uint32_t)(view - queue->views);
-	*area = view->no_picture ? surface_area(queue, *id) : region_rect(&view->dirty, 0);
-	row_bytes = (size_t)rect_width(area) * 4;
-	if (!view->no_picture || row_bytes * (size_t)rect_height(area) > first_max_bytes) {
-		size_t rows = MAX(max_bytes / row_bytes, (size_t)1);
-
-		if ((size_t)rect_height(area) > rows)
-			area->bottom = area->top + (int32_t)rows;
+		region_finish(&view->owed);
+		region_finish(&view->dirty);
+		region_finish(&view->refine);
+		region_finish(&view->stale);
+		region_finish(&view->recent[0]);
+		region_finish(&view->recent[1]);
 	}
-	view->no_picture = false;
-	region_subtract_rect(&view->dirty, area);
-	return true;
+	free(queue->views);
+	queue->views = NULL;
 }

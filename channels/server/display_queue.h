@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one viewer has yet to be sent: drawings in order, and behind them, for each surface, a
- * region whose pixels it lacks ("dirty"). Bounded: when the viewer is slow, drawings become dirty
- * pixels, which are sent as they are by then.
+ * What one viewer has yet to be sent. Drawings wait in order; of each, only the region that no later
+ * one replaces unread is kept. What cannot be sent as a drawing, and what would pile up, is "owed":
+ * pixels that are sent as they are by then.
  *
- * What makes it right: the drawings are sent first, then dirty pixels, and a drawing is only queued
- * when it reads nothing that is dirty. So a drawing finds at the viewer what it found at the hub,
- * or lands where the pixels are replaced afterwards.
+ * What makes it right: a drawing is only queued where it neither touches nor reads owed pixels (what
+ * would be made of them is owed, too). And owed pixels may be sent ("dirty") only when no drawing that
+ * is still queued touches or reads them. So each finds at the viewer what it found at the hub, and
+ * drawings and dirty pixels may be sent in any mixture.
+ *
+ * "Stale" are pixels that the viewer shows inexactly, from video or lossy pictures: what it will be
+ * once the queue is through. What is drawn from stale pixels is stale. Those that rest become owed.
  */
 #ifndef CHANNELS_SERVER_DISPLAY_QUEUE_H
 #define CHANNELS_SERVER_DISPLAY_QUEUE_H
 
-#include "channels/server/server_internal.h"
+#include "channels/server/display_draw.h"
 
-enum queue_kind { QUEUE_DRAW, QUEUE_CREATE, QUEUE_DESTROY };
+/* QUEUE_PIXELS is for the queue itself: from there on its region is dirty. */
+enum queue_kind { QUEUE_DRAW, QUEUE_PIXELS, QUEUE_CREATE, QUEUE_DESTROY };
 
 struct queue_item {
 	enum queue_kind kind;
@@ -23,29 +28,42 @@ struct queue_item {
 	enum surface_format format;
 	uint32_t width;
 	uint32_t height;
-	/* QUEUE_DRAW: a reference */
+	/* QUEUE_DRAW: a reference, and the pixels that it has to draw */
 	struct draw *draw;
+	struct region region;
 	size_t bytes;
 	struct queue_item *prev, *next;
+	struct queue_item *next_pixels; /* of the view */
 };
 
 struct queue_view {
+	struct region owed; /* that of QUEUE_PIXELS items, and: */
 	struct region dirty;
+	struct region refine; /* of dirty: what the viewer has inexactly */
+	struct region stale;
+	struct region recent[2]; /* of stale: changed in this tick of time, and the one before */
+	struct queue_item *pixels; /* the view's QUEUE_PIXELS items, the newest first */
+	struct queue_item *create; /* its QUEUE_CREATE item, if still queued */
+	uint32_t pending; /* drawings in the queue that touch or read it */
 	uint64_t sent; /* the generation that the viewer has; 0: no such surface */
+	enum surface_format sent_format;
 	bool created; /* it has one when the queue is through */
 	bool no_picture; /* nothing of it was sent: its first picture goes out whole */
 };
 
 struct display_queue {
 	const struct server_surface *surfaces; /* DISPLAY_MAX_SURFACES, as they are now */
-	struct queue_view views[DISPLAY_MAX_SURFACES];
+	struct draw_abilities abilities;
+	struct queue_view *views; /* DISPLAY_MAX_SURFACES */
+	uint32_t views_end; /* none beyond was ever used */
 	struct queue_item *first, *last;
 	uint32_t items;
 	size_t bytes;
 };
 
-/* Starts with all surfaces there are, whole. The table is borrowed. */
-void display_queue_init(struct display_queue *queue, const struct server_surface *surfaces);
+/* Starts with all surfaces there are, whole. The table is borrowed. 0, -ENOMEM. */
+int display_queue_init(struct display_queue *queue, const struct server_surface *surfaces,
+	const struct draw_abilities *abilities);
 void display_queue_finish(struct display_queue *queue);
 
 /* What the hub tells, after `surfaces` was brought up to date. */
@@ -54,17 +72,35 @@ void display_queue_surface_destroy(struct display_queue *queue, uint32_t id);
 void display_queue_draw(struct display_queue *queue, struct draw *draw);
 void display_queue_dirty(struct display_queue *queue, uint32_t id, const struct rect *area);
 
-/* The next item, to be sent and freed; NULL when there is none. */
-struct queue_item *display_queue_pop(struct display_queue *queue);
+/* Instead of display_queue_draw() or _dirty(): a stream shows it. */
+void display_queue_streamed(struct display_queue *queue, const struct draw *draw);
+void display_queue_streamed_area(struct display_queue *queue, uint32_t id, const struct rect *area);
+/* Just now the link was given an inexact picture of that area; then, for each item that follows it to
+ * the link, in order, display_queue_spread(): what it draws from there will be inexact. */
+void display_queue_lossy(struct display_queue *queue, uint32_t id, const struct region *region);
+void display_queue_spread(struct display_queue *queue, const struct queue_item *item);
+/* Whether display_queue_rest() should be called in QUEUE_REST_MS from now: it owes the viewer what is
+ * stale and did not change since the call before the last. */
+enum { QUEUE_REST_MS = 100 };
+bool display_queue_restless(const struct display_queue *queue);
+void display_queue_rest(struct display_queue *queue);
+
+/* The next item, to be sent and freed; NULL when there is none. Of a plain picture that is large at
+ * most about `max_bytes` at four a pixel: the rest stays first. */
+struct queue_item *display_queue_pop(struct display_queue *queue, size_t max_bytes);
+/* One with an empty region and no drawing; NULL: no memory. */
+struct queue_item *queue_item_create(enum queue_kind kind, uint32_t surface_id);
 void queue_item_free(struct queue_item *item); /* NULL is ignored */
 
-/* Once there are no items: takes a rectangle out of what is dirty, to be sent from the current
- * pixels: at most max_bytes at four a pixel (but a row at the least), or the whole first picture
- * of a surface when it is within first_max_bytes. False when nothing is dirty. */
+/* Takes a rectangle out of what is dirty, to be sent from the current pixels: at most max_bytes at
+ * four a pixel (but a row at the least), or the whole first picture of a surface when it is within
+ * first_max_bytes. *refined: the viewer has it inexactly, and it has to be exact now; such
+ * come last, and only if `refine`. False when nothing is dirty. */
 bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, size_t first_max_bytes,
-	uint32_t *id, struct rect *area);
-
-/* The pixels that a drawing may change. */
-struct rect display_queue_draw_area(const struct draw *draw);
+	bool refine, uint32_t *id, struct rect *area, bool *refined);
+/* It could not be sent after all: it is owed. */
+void display_queue_owe(struct display_queue *queue, uint32_t id, const struct region *region);
+/* How many drawings wait, and surfaces with pixels owed or stale. */
+uint32_t display_queue_backlog(const struct display_queue *queue);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "channels/server/capture.h"
 #include "channels/server/listener.h"
 #include "channels/server/picture_share.h"
 #include "channels/server/server_internal.h"
@@ -456,6 +457,8 @@ int spice_server_create(struct spice_server **out, const struct spice_server_con
 	if (ret == 0)
 		ret = picture_share_create(&server->pictures, config->loop, config->pool);
 	if (ret == 0)
+		ret = capture_share_create(&server->captures, config->loop, config->display);
+	if (ret == 0)
 		ret = video_detector_create(&server->videos, config->loop, config->display);
 	if (ret == 0)
 		ret = video_share_create(
@@ -501,6 +504,7 @@ void spice_server_destroy(struct spice_server *server)
 		surface_unref(server->surfaces[id].surface);
 	video_share_destroy(server->video_share);
 	video_detector_destroy(server->videos);
+	capture_share_destroy(server->captures);
 	picture_share_destroy(server->pictures);
 	ticket_keys_destroy(server->keys);
 	if (server->password)

@@ -1,41 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The display channel: brings a viewer's queue to its socket, at the pace the viewer takes it. */
+/* The display channel of one viewer: its surfaces, what it tells, and who brings it what is drawn. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "channels/server/display_encode.h"
-#include "channels/server/display_queue.h"
+#include "channels/server/display_pump.h"
 #include "channels/server/server_internal.h"
-
-enum {
-	INLINE_BYTES = 64 << 10, /* pixels encoded at once, on the loop's thread */
-	PIECE_BYTES = 1 << 20, /* dirty pixels sent in one message */
-	PICTURE_BYTES = 40 << 20, /* a first picture that is still sent whole: 4K is 33 MB */
-	MESSAGES_PER_TURN = 256, /* before others of the loop get their turn */
-};
-
-/* Something large that a worker encodes; the viewer's later messages wait for it. */
-struct encode_job {
-	struct display_channel *display; /* NULL: the viewer is gone */
-	struct draw *draw; /* this, or the picture below */
-	struct image *image;
-	uint32_t surface_id;
-	int32_t x, y;
-	bool lz4;
-	uint16_t type;
-	struct buf body;
-	int ret;
-};
 
 struct display_channel {
 	struct channel base;
-	struct loop_idle *idle;
-	struct encode_job *job; /* under way */
-	bool started; /* the viewer's INIT came: the queue counts */
-	bool want_mark; /* a primary surface appeared, its picture was not sent */
-	bool lz4;
+	uint8_t preferred; /* PREFERRED_COMPRESSION before INIT */
+	bool started; /* the viewer's INIT came: what follows counts */
 	struct display_queue queue;
+	struct image_sender images;
+	struct pace pace;
+	struct display_streams *streams;
+	struct display_pump pump;
 };
 
 static struct display_channel *of_channel(struct channel *channel)
@@ -45,94 +25,12 @@ static struct display_channel *of_channel(struct channel *channel)
 
 uint32_t display_channel_caps(void)
 {
-	return 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION;
+	return 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION |
+		1u << SPICE_DISPLAY_CAP_STREAM_REPORT |
+		1u << SPICE_DISPLAY_CAP_PREF_VIDEO_CODEC_TYPE;
 }
 
-/* ---- encoding ---- */
-
-static void job_free(struct encode_job *job)
-{
-	draw_unref(job->draw);
-	image_unref(job->image);
-	buf_finish(&job->body);
-	free(job);
-}
-
-static void job_work(void *opaque)
-{
-	struct encode_job *job = opaque;
-
-	if (job->draw)
-		job->ret = display_encode_draw(&job->body, &job->type, job->draw, job->lz4);
-	else
-		job->ret = display_encode_pixels(&job->body, &job->type, job->surface_id, job->x,
-			job->y, job->image, job->lz4);
-}
-
-static void job_send(struct encode_job *job)
-{
-	struct display_channel *display = job->display;
-
-	if (job->ret == 0) {
-		link_send(display->base.link, job->type, &job->body);
-	} else {
-		struct rect area = job->draw ? display_queue_draw_area(job->draw)
-					     : rect_make(job->x, job->y, (int32_t)job->image->width,
-						       (int32_t)job->image->height);
-
-		/* Out of memory: the pixels are owed. */
-		display_queue_dirty(&display->queue, job->surface_id, &area);
-	}
-	if (display->want_mark && job->surface_id == DISPLAY_PRIMARY && !job->draw) {
-		display->want_mark = false;
-		link_send(display->base.link, SPICE_MSG_DISPLAY_MARK, NULL);
-	}
-}
-
-static void job_done(void *opaque)
-{
-	struct encode_job *job = opaque;
-	struct display_channel *display = job->display;
-
-	if (display) {
-		display->job = NULL;
-		job_send(job);
-		loop_idle_schedule(display->idle);
-		link_flush(display->base.link);
-	}
-	job_free(job);
-}
-
-/* Encodes and sends: at once what is small, by a worker what is not. Takes the job. */
-static void job_start(struct encode_job *job, size_t cost)
-{
-	struct spice_server *server = job->display->base.session->server;
-
-	job->lz4 = job->display->lz4;
-	if (cost > INLINE_BYTES) {
-		job->display->job = job;
-		if (pool_submit(
-			    server->config.pool, server->config.loop, job_work, job_done, job) == 0)
-			return;
-		job->display->job = NULL;
-	}
-	job_work(job);
-	job_send(job);
-	job_free(job);
-}
-
-/* ---- the queue's items ---- */
-
-static struct encode_job *job_create(struct display_channel *display, uint32_t surface_id)
-{
-	struct encode_job *job = calloc(1, sizeof(*job));
-
-	if (!job)
-		return NULL;
-	job->display = display;
-	job->surface_id = surface_id;
-	return job;
-}
+/* ---- surfaces ---- */
 
 static void send_monitors(struct display_channel *display)
 {
@@ -174,97 +72,22 @@ static void send_create(struct display_channel *display, const struct queue_item
 	};
 
 	link_send_surface_create(display->base.link, SPICE_MSG_DISPLAY_SURFACE_CREATE, &msg);
-	if (item->surface_id == DISPLAY_PRIMARY) {
+	if (item->surface_id == DISPLAY_PRIMARY)
 		send_monitors(display);
-		display->want_mark = true;
-	}
 }
 
-static void send_item(struct display_channel *display, struct queue_item *item)
+static void send_surface(struct channel *channel, const struct queue_item *item)
 {
 	struct msg_surface_destroy destroy = { .surface_id = item->surface_id };
-	struct encode_job *job;
 
-	switch (item->kind) {
-	case QUEUE_CREATE: send_create(display, item); break;
-	case QUEUE_DESTROY:
+	if (item->kind == QUEUE_CREATE)
+		send_create(of_channel(channel), item);
+	else
 		link_send_surface_destroy(
-			display->base.link, SPICE_MSG_DISPLAY_SURFACE_DESTROY, &destroy);
-		break;
-	case QUEUE_DRAW:
-		job = job_create(display, item->surface_id);
-		if (job) {
-			job->draw = draw_ref(item->draw);
-			job_start(job, display_encode_cost(item->draw));
-		} else {
-			struct rect area = display_queue_draw_area(item->draw);
-
-			display_queue_dirty(&display->queue, item->surface_id, &area);
-		}
-		break;
-	}
-}
-
-/* Sends some of what is dirty from the pixels as they are now; false: nothing is. */
-static bool send_dirty(struct display_channel *display)
-{
-	struct spice_server *server = display->base.session->server;
-	struct encode_job *job;
-	struct rect area;
-	uint32_t id;
-
-	if (!display_queue_take_dirty(&display->queue, PIECE_BYTES, PICTURE_BYTES, &id, &area))
-		return false;
-	job = job_create(display, id);
-	if (!job || display_snapshot(server->config.display, id, &area, &job->image) < 0) {
-		/* No memory now. It is lost to this viewer until something is drawn there. */
-		free(job);
-		return true;
-	}
-	job->x = area.left;
-	job->y = area.top;
-	job_start(job, (size_t)job->image->stride * job->image->height);
-	return true;
-}
-
-static void pump(struct display_channel *display)
-{
-	struct link *link = display->base.link;
-	int budget = MESSAGES_PER_TURN;
-
-	if (!display->started)
-		return;
-	while (link_is_up(link) && !display->job && !link_congested(link)) {
-		struct queue_item *item;
-
-		if (budget-- == 0) {
-			loop_idle_schedule(display->idle);
-			break;
-		}
-		item = display_queue_pop(&display->queue);
-		if (item) {
-			send_item(display, item);
-			queue_item_free(item);
-		} else if (!send_dirty(display)) {
-			break;
-		}
-	}
-	link_flush(link);
-}
-
-static void on_idle(void *opaque)
-{
-	pump(opaque);
+			channel->link, SPICE_MSG_DISPLAY_SURFACE_DESTROY, &destroy);
 }
 
 /* ---- what the hub tells ---- */
-
-static void wake(struct display_channel *display)
-{
-	/* While the viewer lags, `drained` wakes it; while a worker encodes, the end of that. */
-	if (!display->job)
-		loop_idle_schedule(display->idle);
-}
 
 void display_channel_surface_create(struct channel *channel, uint32_t id)
 {
@@ -273,7 +96,7 @@ void display_channel_surface_create(struct channel *channel, uint32_t id)
 	if (!display->started)
 		return;
 	display_queue_surface_create(&display->queue, id);
-	wake(display);
+	display_pump_wake(&display->pump);
 }
 
 void display_channel_surface_destroy(struct channel *channel, uint32_t id)
@@ -283,7 +106,7 @@ void display_channel_surface_destroy(struct channel *channel, uint32_t id)
 	if (!display->started)
 		return;
 	display_queue_surface_destroy(&display->queue, id);
-	wake(display);
+	display_pump_wake(&display->pump);
 }
 
 void display_channel_draw(struct channel *channel, struct draw *draw)
@@ -292,8 +115,11 @@ void display_channel_draw(struct channel *channel, struct draw *draw)
 
 	if (!display->started)
 		return;
-	display_queue_draw(&display->queue, draw);
-	wake(display);
+	if (display_streams_take(display->streams, draw))
+		display_queue_streamed(&display->queue, draw);
+	else
+		display_queue_draw(&display->queue, draw);
+	display_pump_wake(&display->pump);
 }
 
 void display_channel_dirty(struct channel *channel, uint32_t id, const struct rect *area)
@@ -302,8 +128,11 @@ void display_channel_dirty(struct channel *channel, uint32_t id, const struct re
 
 	if (!display->started)
 		return;
-	display_queue_dirty(&display->queue, id, area);
-	wake(display);
+	if (display_streams_take_dirty(display->streams, id, area))
+		display_queue_streamed_area(&display->queue, id, area);
+	else
+		display_queue_dirty(&display->queue, id, area);
+	display_pump_wake(&display->pump);
 }
 
 void display_channel_monitors(struct channel *channel)
@@ -317,20 +146,115 @@ void display_channel_monitors(struct channel *channel)
 
 /* ---- what the viewer tells ---- */
 
+static struct draw_abilities abilities_of(struct link *link, const struct msg_display_init *init)
+{
+	struct draw_abilities abilities = {
+		.composite = link_peer_has_cap(link, SPICE_DISPLAY_CAP_COMPOSITE),
+		.a8 = link_peer_has_cap(link, SPICE_DISPLAY_CAP_A8_SURFACE),
+	};
+
+	/* Browsers, and those who say that they cannot keep anything. */
+	abilities.weak = init->pixmap_cache_size == 0 ||
+		(!abilities.composite && !abilities.a8 &&
+			!link_peer_has_cap(link, SPICE_DISPLAY_CAP_LZ4_COMPRESSION));
+	return abilities;
+}
+
+static void on_room(void *opaque)
+{
+	struct display_channel *display = opaque;
+
+	display_pump_run(&display->pump);
+}
+
+/* ---- what its streams tell ---- */
+
+static void on_streams_wake(void *opaque)
+{
+	struct display_channel *display = opaque;
+
+	display_pump_wake(&display->pump);
+}
+
+static bool on_streams_has_surface(void *opaque, uint32_t id)
+{
+	struct display_channel *display = opaque;
+	const struct server_surface *now = &display->base.session->server->surfaces[id];
+
+	return now->surface && display->queue.views[id].sent == now->generation;
+}
+
+static void on_streams_lossy(void *opaque, uint32_t id, const struct region *area)
+{
+	struct display_channel *display = opaque;
+
+	display_pump_lossy(&display->pump, id, area);
+}
+
+static void on_streams_dirty(void *opaque, uint32_t id, const struct rect *area)
+{
+	struct display_channel *display = opaque;
+
+	display_queue_dirty(&display->queue, id, area);
+	display_pump_wake(&display->pump);
+}
+
+static const struct display_streams_ops streams_ops = {
+	.wake = on_streams_wake,
+	.has_surface = on_streams_has_surface,
+	.lossy = on_streams_lossy,
+	.dirty = on_streams_dirty,
+};
+
+static int start(struct display_channel *display, const struct msg_display_init *init)
+{
+	struct spice_server *server = display->base.session->server;
+	struct draw_abilities abilities = abilities_of(display->base.link, init);
+	int ret;
+
+	display->pump = (struct display_pump){
+		.channel = &display->base,
+		.queue = &display->queue,
+		.images = &display->images,
+		.pace = &display->pace,
+		.send_surface = send_surface,
+	};
+	ret = display_pump_init(&display->pump);
+	if (ret == 0)
+		ret = pace_init(
+			&display->pace, server->config.loop, display->base.link, on_room, display);
+	if (ret == 0)
+		ret = image_sender_init(
+			&display->images, server, display->base.link, init, &display->pace);
+	if (ret == 0)
+		ret = display_queue_init(&display->queue, server->surfaces, &abilities);
+	if (ret == 0)
+		ret = display_streams_create(
+			&display->streams, &display->base, &display->pace, &streams_ops, display);
+	display->pump.streams = display->streams;
+	return ret;
+}
+
 static int on_init(struct display_channel *display, const uint8_t *body, size_t size)
 {
 	struct msg_display_init init;
+	int ret;
 
 	if (!msg_display_init_parse(&init, body, size) || init.pixmap_cache_size < 0 ||
 		init.glz_window_size < 0 || display->started)
 		return -EPROTO;
 	display->started = true;
-	display_queue_init(&display->queue, display->base.session->server->surfaces);
+	ret = start(display, &init);
+	if (ret < 0)
+		return ret;
+	if (display->preferred)
+		ret = image_sender_prefer(&display->images, display->preferred);
 	link_start_acks(display->base.link);
-	pump(display);
-	return 0;
+	display_pump_run(&display->pump);
+	return ret;
 }
 
+/* Some viewers say what they prefer before INIT. */
 static int on_preferred_compression(
 	struct display_channel *display, const uint8_t *body, size_t size)
 {
@@ -338,25 +262,28 @@ static int on_preferred_compression(
 
 	if (!msg_preferred_compression_parse(&msg, body, size))
 		return -EPROTO;
-	display->lz4 = msg.compression != SPICE_IMAGE_COMPRESSION_OFF &&
-		link_peer_has_cap(display->base.link, SPICE_DISPLAY_CAP_LZ4_COMPRESSION);
-	return 0;
+	display->preferred = msg.compression;
+	return display->started ? image_sender_prefer(&display->images, msg.compression) : 0;
 }
 
 static int display_message(struct channel *channel, uint16_t type, const uint8_t *body, size_t size)
 {
 	struct display_channel *display = of_channel(channel);
-	struct msg_stream_report report;
-	struct msg_preferred_video_codecs codecs;
 
 	switch (type) {
 	case SPICE_MSGC_DISPLAY_INIT: return on_init(display, body, size);
 	case SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION:
 		return on_preferred_compression(display, body, size);
+	default: break;
+	}
+	if (!display->started)
+		return 0;
+	switch (type) {
 	case SPICE_MSGC_DISPLAY_STREAM_REPORT:
-		return msg_stream_report_parse(&report, body, size) ? 0 : -EPROTO;
+		return display_streams_report(display->streams, body, size);
 	case SPICE_MSGC_DISPLAY_PREFERRED_VIDEO_CODEC_TYPE:
-		return msg_preferred_video_codecs_parse(&codecs, body, size) ? 0 : -EPROTO;
+		return display_streams_prefer(display->streams, body, size);
+	case SPICE_MSGC_PONG: return pace_pong(&display->pace, body, size);
 	default: return 0;
 	}
 }
@@ -364,36 +291,34 @@ static int display_message(struct channel *channel, uint16_t type, const uint8_t
 static void display_start(struct channel *channel)
 {
 	/* The viewer speaks first: INIT. */
-	of_channel(channel)->lz4 =
-		link_peer_has_cap(channel->link, SPICE_DISPLAY_CAP_LZ4_COMPRESSION);
 }
 
 static void display_drained(struct channel *channel)
 {
-	pump(of_channel(channel));
+	struct display_channel *display = of_channel(channel);
+
+	if (display->started)
+		display_pump_run(&display->pump);
 }
 
 static uint32_t display_backlog(struct channel *channel)
 {
 	struct display_channel *display = of_channel(channel);
-	uint32_t dirty = 0;
 
-	for (uint32_t id = 0; display->started && id < DISPLAY_MAX_SURFACES; id++)
-		if (display->queue.views[id].created &&
-			!region_empty(&display->queue.views[id].dirty))
-			dirty += SERVER_STATS_OWED;
-	return display->queue.items + dirty + (display->job ? 1 : 0);
+	return display->started ? display_pump_backlog(&display->pump) : 0;
 }
 
 static void display_destroy_channel(struct channel *channel)
 {
 	struct display_channel *display = of_channel(channel);
 
-	if (display->job)
-		display->job->display = NULL;
-	if (display->started)
+	if (display->started) {
+		display_pump_finish(&display->pump);
+		display_streams_destroy(display->streams);
+		image_sender_finish(&display->images);
 		display_queue_finish(&display->queue);
-	loop_idle_remove(display->idle);
+		pace_finish(&display->pace);
+	}
 	free(display);
 }
 
@@ -411,11 +336,6 @@ int display_channel_create(struct channel **out, struct session *session)
 
 	if (!display)
 		return -ENOMEM;
-	display->idle = loop_idle_add(session->server->config.loop, on_idle, display);
-	if (!display->idle) {
-		free(display);
-		return -ENOMEM;
-	}
 	channel_init(&display->base, &display_ops, session, SPICE_CHANNEL_DISPLAY);
 	*out = &display->base;
 	return 0;

@@ -67,6 +67,7 @@ struct spice_server {
 
 	struct picture_share *pictures;
 	uint64_t image_epoch; /* counts up as the guest's driver begins anew with its images' ids */
+	struct capture_share *captures;
 	struct video_detector *videos;
 	struct video_share *video_share;
 	struct display_sink display_sink;

@@ -3,6 +3,7 @@
  * channels. */
 #include <string.h>
 
+#include "channels/server/capture.h"
 #include "channels/server/server_internal.h"
 #include "channels/server/video_detector.h"
 
@@ -24,6 +25,7 @@ static void sink_surface_create(struct display_sink *sink, uint32_t id, struct s
 	server->surfaces[id].surface = surface_ref(surface);
 	server->surfaces[id].generation = ++server->generations;
 	surface_unref(old);
+	capture_share_changed(server->captures);
 	video_detector_surface(server->videos, id, surface);
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_surface_create(channel, id);
@@ -40,6 +42,7 @@ static void sink_surface_destroy(struct display_sink *sink, uint32_t id)
 		/* Another driver may come, for which the ids mean other pictures. */
 		server->image_epoch++;
 	}
+	capture_share_changed(server->captures);
 	video_detector_surface(server->videos, id, NULL);
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_surface_destroy(channel, id);
@@ -51,6 +54,7 @@ static void sink_draw(struct display_sink *sink, struct draw *draw)
 
 	if (!server->surfaces[draw->surface_id].surface)
 		return;
+	capture_share_changed(server->captures);
 	video_detector_draw(server->videos, draw, clock_monotonic_ns());
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_draw(channel, draw);
@@ -60,6 +64,7 @@ static void sink_dirty(struct display_sink *sink, uint32_t id, const struct rect
 {
 	struct spice_server *server = of_sink(sink);
 
+	capture_share_changed(server->captures);
 	video_detector_dirty(server->videos, id, area, clock_monotonic_ns());
 	FOR_EACH_CHANNEL(server, SPICE_CHANNEL_DISPLAY, channel)
 	display_channel_dirty(channel, id, area);
