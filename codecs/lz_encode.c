@@ -15,6 +15,8 @@
 #include "core/wire.h"
 
 #define HASH_BITS 14
+#define MISSES    64u /* units without a match that make the search's step one longer */
+#define STEP_MAX  1u
 
 struct sink {
 	uint8_t *at;
@@ -84,6 +86,13 @@ static inline uint32_t shortest_match(enum lz_unit unit, uint32_t distance)
 	return shortest;
 }
 
+static inline bool unit_equal(enum lz_unit unit, const uint8_t *a, const uint8_t *b)
+{
+	if (unit == LZ_UNIT_RGB)
+		return lz_load32(a) == lz_load32(b);
+	return *a == *b;
+}
+
 struct search {
 	uint32_t last[1u << HASH_BITS]; /* place + 1; 0: none */
 };
@@ -99,7 +108,7 @@ static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t 
 		const uint8_t *here = p + (size_t)at * size;
 		uint32_t distance = 1, length = 0, hash, ref;
 
-		if (at > 0 && count - at >= 3)
+		if (at > 0 && unit_equal(unit, here, here - size) && count - at >= 3)
 			length = lz_match_length(size, here, here - size, count - at);
 		if (length < 3) {
 			length = 0;
@@ -107,12 +116,14 @@ static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t 
 			ref = search->last[hash];
 			search->last[hash] = at + 1;
 			distance = at + 1 - ref;
-			if (ref && distance < LZ_DISTANCE_END)
+			if (ref && distance < LZ_DISTANCE_END &&
+				unit_equal(unit, here, here - (size_t)distance * size))
 				length = lz_match_length(
 					size, here, here - (size_t)distance * size, count - at);
 		}
 		if (length < shortest_match(unit, distance)) {
-			at++;
+			/* Where nothing is found for long, as in photographs, it looks less often. */
+			at += 1 + MIN((at - literals_from) / MISSES, STEP_MAX);
 			continue;
 		}
 		put_literals(sink, unit, p + (size_t)literals_from * size, at - literals_from);
