@@ -49,6 +49,14 @@ void display_pump_lossy(struct display_pump *pump, uint32_t id, const struct reg
 	tell_lossy(pump, id, region, 0);
 }
 
+/* The primary surface may be shown. */
+static void send_mark(struct display_pump *pump)
+{
+	if (pump->want_mark)
+		link_send(pump->channel->link, SPICE_MSG_DISPLAY_MARK, NULL);
+	pump->want_mark = false;
+}
+
 static void send_draw(struct display_pump *pump, struct pump_job *job)
 {
 	struct spice_server *server = pump->channel->session->server;
@@ -71,10 +79,8 @@ static void send_draw(struct display_pump *pump, struct pump_job *job)
 		server->stats.draws_as_commands++;
 	if (encoding_lossy(&job->encoding))
 		tell_lossy(pump, item->surface_id, &item->region, 1);
-	if (pump->want_mark && job->pixels && item->surface_id == DISPLAY_PRIMARY) {
-		pump->want_mark = false;
-		link_send(pump->channel->link, SPICE_MSG_DISPLAY_MARK, NULL);
-	}
+	if (job->pixels && item->surface_id == DISPLAY_PRIMARY)
+		send_mark(pump);
 }
 
 static void send_ready(struct display_pump *pump)
@@ -233,6 +239,8 @@ void display_pump_run(struct display_pump *pump)
 			break;
 		send_ready(pump);
 	}
+	if (pump->count == 0 && display_queue_backlog(pump->queue) == 0)
+		send_mark(pump);
 	watch_rest(pump);
 	link_flush(pump->channel->link);
 	pump->running = false;

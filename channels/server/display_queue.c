@@ -276,7 +276,6 @@ void queue_owe(struct display_queue *queue, uint32_t id, const struct region *re
 	region_finish(&fresh);
 }
 
-/* All of it, in one picture. */
 static void owe_whole(struct display_queue *queue, uint32_t id)
 {
 	struct rect bounds = surface_bounds(queue->surfaces[id].surface);
@@ -285,7 +284,6 @@ static void owe_whole(struct display_queue *queue, uint32_t id)
 	region_init_rect(&all, &bounds);
 	queue_owe(queue, id, &all);
 	region_finish(&all);
-	queue->views[id].no_picture = true;
 }
 
 void display_queue_owe(struct display_queue *queue, uint32_t id, const struct region *region)
@@ -370,6 +368,7 @@ static void collapse(struct display_queue *queue)
 		if (viewer_has(queue, id)) {
 			push_create(queue, id);
 			owe_whole(queue, id);
+			view->no_picture = true;
 		}
 	}
 }

@@ -48,7 +48,7 @@ struct queue_view {
 	uint64_t sent; /* the generation that the viewer has; 0: no such surface */
 	enum surface_format sent_format;
 	bool created; /* it has one when the queue is through */
-	bool no_picture; /* nothing of it was sent: its first picture goes out whole */
+	bool no_picture; /* nothing of it was sent to one who came late: it goes out whole at first */
 };
 
 struct display_queue {
