@@ -79,7 +79,8 @@ static void send_draw(struct display_pump *pump, struct pump_job *job)
 		server->stats.draws_as_commands++;
 	if (encoding_lossy(&job->encoding))
 		tell_lossy(pump, item->surface_id, &item->region, 1);
-	if (job->pixels && item->surface_id == DISPLAY_PRIMARY)
+	if (item->surface_id == DISPLAY_PRIMARY &&
+		(job->pixels || region_empty(&pump->queue->views[DISPLAY_PRIMARY].owed)))
 		send_mark(pump);
 }
 
