@@ -150,6 +150,18 @@ static inline bool sse_is_plain(uint32_t mxcsr)
 {
 	return (mxcsr & ~(uint32_t)MXCSR_FLAGS) == MXCSR_DEFAULT;
 }
+/* The compiler's own intrinsics are not kept in order with assembly. */
+static inline uint32_t sse_get_host(void)
+{
+	uint32_t value;
+
+	__asm__ volatile("stmxcsr %0" : "=m"(value) : : "memory");
+	return value;
+}
+static inline void sse_set_host(uint32_t value)
+{
+	__asm__ volatile("ldmxcsr %0" : : "m"(value) : "memory");
+}
 static inline void sse_begin(const struct soft_cpu *cpu)
 {
 	uint32_t want = cpu->mxcsr;
@@ -160,20 +172,20 @@ static inline void sse_begin(const struct soft_cpu *cpu)
 			want &= ~(uint32_t)MXCSR_FLUSH;
 		want = (want & ~(uint32_t)MXCSR_FLAGS) | MXCSR_MASKS;
 	}
-	if (_mm_getcsr() != want)
-		_mm_setcsr(want);
+	if (sse_get_host() != want)
+		sse_set_host(want);
 }
 #define SSE_NOT_PLAIN (1u << 31)
 /* 0 when all is done; else what sse_judge() wants. */
 static inline uint32_t sse_end(struct soft_cpu *cpu)
 {
-	uint32_t flags = _mm_getcsr();
+	uint32_t flags = sse_get_host();
 
 	if (likely(sse_is_plain(cpu->mxcsr))) {
 		cpu->mxcsr = flags;
 		return 0;
 	}
-	_mm_setcsr(MXCSR_DEFAULT);
+	sse_set_host(MXCSR_DEFAULT);
 	return (flags & MXCSR_FLAGS) | SSE_NOT_PLAIN;
 }
 /* Whether the instruction is to be run once more, between sse_begin_tiny() and sse_end_tiny(): an
@@ -184,13 +196,13 @@ static inline bool sse_wants_tiny(const struct soft_cpu *cpu, uint32_t flags)
 }
 static inline void sse_begin_tiny(const struct soft_cpu *cpu)
 {
-	_mm_setcsr((cpu->mxcsr & ~(uint32_t)MXCSR_FLAGS) | MXCSR_MASKS | MXCSR_FLUSH);
+	sse_set_host((cpu->mxcsr & ~(uint32_t)MXCSR_FLAGS) | MXCSR_MASKS | MXCSR_FLUSH);
 }
 static inline uint32_t sse_end_tiny(void)
 {
-	uint32_t flags = _mm_getcsr();
+	uint32_t flags = sse_get_host();
 
-	_mm_setcsr(MXCSR_DEFAULT);
+	sse_set_host(MXCSR_DEFAULT);
 	return flags & MXCSR_UNDERFLOW;
 }
 /* Keeps the flags; raises the unmasked exceptions: #XM, or #UD when the system knows none. */
