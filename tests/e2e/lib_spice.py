@@ -13,7 +13,7 @@ MAIN, DISPLAY, INPUTS, CURSOR = 1, 2, 3, 4
 SET_ACK, PING = 3, 4
 ACK_SYNC, ACK, PONG = 1, 2, 3
 MAIN_INIT, MAIN_CHANNELS, MAIN_ATTACH = 103, 104, 104
-DISPLAY_INIT, DISPLAY_MARK, DRAW_FIRST, DRAW_LAST = 101, 102, 302, 318
+DISPLAY_INIT, DISPLAY_MARK, STREAM_DATA, DRAW_FIRST, DRAW_LAST = 101, 102, 123, 302, 318
 COPY_BITS = 104
 INPUTS_KEY_DOWN, INPUTS_KEY_UP = 101, 102
 
@@ -127,10 +127,10 @@ class Viewer:
 		self.inputs = Link(port, INPUTS, self.session, password)
 
 	def wait_drawing(self):
-		"""Reads up to the next drawing of any kind."""
+		"""Reads up to the next drawing of any kind, or frame of a stream."""
 		while True:
 			kind, _ = self.display.message()
-			if kind == COPY_BITS or DRAW_FIRST <= kind <= DRAW_LAST:
+			if kind in (COPY_BITS, STREAM_DATA) or DRAW_FIRST <= kind <= DRAW_LAST:
 				return kind
 
 	def key(self, scancode):
