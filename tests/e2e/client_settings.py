@@ -2,7 +2,8 @@
 """Our viewer on QEMU's libspice-server with each way of packing pictures that it can be set to. The
 guest draws while the viewer's window is open, and the window equals QEMU's own screendump in every
 pixel; so does a screenshot afterwards. That the pictures came packed as set is read from the viewer's
-own count of them. Where QEMU sends JPEG the difference is bounded."""
+own count of them. Where QEMU sends JPEG the difference is bounded. Then thousands of random drawings of
+every type, each way packed."""
 import math
 import os
 import re
@@ -31,6 +32,13 @@ LOSSY = (
 )
 
 
+# What of 32 x 32 cells is drawn on, two of these on each, in this order (tests/guest/scene_drawings.c).
+CELL, KINDS = 32, """fill opaque copy blend blackness whiteness invers rop3 stroke text transparent
+alpha_blend composite copy_bits""".split()
+DRAWINGS = ("image-compression=auto_glz", "image-compression=lz",
+	"image-compression=glz,zlib-glz-wan-compression=always")
+
+
 def counts(log, what):
 	"""The viewer's line that tells how many of each kind came."""
 	lines = re.findall(r"display: %s received: (.*)" % what, log)
@@ -40,10 +48,10 @@ def counts(log, what):
 class Guest(lib.Qemu):
 	"""QEMU with a guest that has not begun yet."""
 
-	def __init__(self, spice):
+	def __init__(self, spice, append="test=still"):
 		self.serial_path = os.path.join(lib.temporary_folder(), "serial")
 		super().__init__(spice="disable-ticketing=on," + spice, vga="qxl", memory="128",
-			more=["-S", "-kernel", lib_guest.GUEST_ELF, "-append", "test=still",
+			more=["-S", "-kernel", lib_guest.GUEST_ELF, "-append", append,
 				"-serial", "file:" + self.serial_path])
 
 	wait_serial = lib_guest.QemuGuest.wait_serial
@@ -108,6 +116,41 @@ def check_lossy(x, spice, types):
 	qemu.stop()
 
 
+def differing_cells(picture, expected, batch):
+	"""The kinds drawn on each cell that is not as expected."""
+	columns, found = expected.width // CELL, []
+	for cell in range(columns * (expected.height // CELL)):
+		x, y = cell % columns * CELL, cell // columns * CELL
+		if picture.crop(x, y, CELL, CELL).rgb != expected.crop(x, y, CELL, CELL).rgb:
+			found.append([KINDS[(7 * batch + 2 * cell + d) % len(KINDS)] for d in range(2)])
+	return found
+
+
+def check_drawings(x, spice, seed):
+	"""libspice's canvas draws a surface that was composed with a transformation once as if it always
+	were, on the server and in its clients: of cells that are drawn so a few may differ."""
+	qemu = Guest(spice, "test=drawings seed=%d" % seed)
+	viewer, window, _ = view(x, qemu, "server")
+	qemu.wait_serial("INPUT")
+	qemu.command("sendkey a")
+	qemu.wait_serial("batch 1 drawings")
+	expected, cells = qemu.screendump(), []
+	def alike():
+		cells[:] = differing_cells(x.picture(window), expected, 1)
+		return len(cells) < 16 and all({"alpha_blend", "composite"} & set(c) for c in cells)
+	try:
+		lib.wait_until(alike, 10, "equal pictures", 0.3)
+	except TimeoutError:
+		pass
+	lib.check(alike(), "%s: 2304 drawings: all cells equal but %d%s" % (
+		spice, len(cells), "" if len(cells) < 16 else " " + str(cells[:8])))
+	lib.check(viewer.stop() == 0, "%s: the viewer ends in order" % spice)
+	drawings = counts(viewer.output(), "drawings")
+	lib.check(all(drawings.get(kind, 0) > 50 for kind in KINDS), "%s: came as %s, with %s" % (
+		spice, drawings, counts(viewer.output(), "images")))
+	qemu.stop()
+
+
 def main():
 	lib.need("qemu-system-x86_64", "Xvfb", "xdotool", "xwd")
 	with lib.cleanup():
@@ -116,6 +159,8 @@ def main():
 			check_lossless(x, *case)
 		for case in LOSSY:
 			check_lossy(x, *case)
+		for seed, spice in enumerate(DRAWINGS):
+			check_drawings(x, spice, seed)
 
 
 main()
