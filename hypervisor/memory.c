@@ -83,8 +83,11 @@ static void dirty_end(struct memory_region *region)
 	region->dirty = NULL;
 }
 
-static void dirty_mark(struct memory_region *region, uint64_t offset, size_t size)
+static void dirty_mark(const struct guest_memory *memory, struct memory_region *region,
+	uint64_t offset, size_t size)
 {
+	if (memory->ops && memory->ops->written && size > 0)
+		memory->ops->written(memory->opaque, region->gpa + offset, size);
 	if (!region->dirty || size == 0)
 		return;
 	for (uint64_t page = offset >> PAGE_BITS; page <= (offset + size - 1) >> PAGE_BITS; page++)
@@ -292,7 +295,7 @@ static int copy_locked(struct guest_memory *memory, uint64_t gpa, uint8_t *to_ho
 		} else {
 			memcpy(region->host + offset, from_host, piece);
 			from_host += piece;
-			dirty_mark(region, offset, piece);
+			dirty_mark(memory, region, offset, piece);
 		}
 		gpa += piece;
 		size -= piece;
@@ -334,7 +337,7 @@ void *guest_pointer(struct guest_memory *memory, uint64_t gpa, size_t size, bool
 		pointer = region->host + (gpa - region->gpa);
 		/* When the bytes come is not known; they count as written now. */
 		if (for_write)
-			dirty_mark(region, gpa - region->gpa, size);
+			dirty_mark(memory, region, gpa - region->gpa, size);
 	}
 	pthread_rwlock_unlock(&memory->lock);
 	return pointer;

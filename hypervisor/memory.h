@@ -36,6 +36,9 @@ struct memory_backend_ops {
 	void (*unmap)(void *opaque, struct memory_region *region);
 	/* Fetches and clears the dirty bits, one a 4 KiB page, into bitmap (64-bit words). */
 	int (*dirty_log)(void *opaque, struct memory_region *region, uint64_t *bitmap);
+	/* May be NULL. Devices wrote there (guest_write()), or are about to (guest_pointer()). Any
+	 * thread, under the memory's lock. */
+	void (*written)(void *opaque, uint64_t gpa, uint64_t size);
 };
 
 int guest_memory_create(struct guest_memory **out, const struct memory_backend_ops *ops,

@@ -11,6 +11,7 @@
 #ifndef HYPERVISOR_SOFT_CPU_H
 #define HYPERVISOR_SOFT_CPU_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -117,7 +118,7 @@ enum soft_vector {
 	SOFT_NP = 11,
 	SOFT_SS_FAULT = 12,
 	SOFT_GP = 13,
-	SOFT_PAGE = 14,
+	SOFT_PAGE_FAULT = 14,
 	SOFT_MF = 16,
 	SOFT_AC_FAULT = 17,
 	SOFT_MC = 18,
@@ -170,7 +171,9 @@ struct soft_op {
 	uint16_t ip; /* from the block's begin to the instruction's */
 	uint16_t next; /* ... to the following instruction's */
 	uint8_t reg; /* ModRM.reg with REX.R. 8-bit forms: byte offset into soft_cpu.regs */
-	uint8_t rm; /* ModRM.rm with REX.B when it is a register (SOFT_OP_MEM is not set) */
+	/* ModRM.rm with REX.B when it is a register (SOFT_OP_MEM is not set). Of rows without ModRM
+	 * rm is the opcode, and reg its lower three bits with REX.B. */
+	uint8_t rm;
 	uint8_t base; /* a register, SOFT_ZERO or SOFT_RIP */
 	uint8_t index; /* a register or SOFT_ZERO */
 	uint8_t scale; /* shift */
@@ -220,6 +223,7 @@ enum {
 				* function set RIP (SOFT_ROW_JUMP) */
 	SOFT_ROW_JUMP = 1 << 8, /* the function sets RIP itself */
 	SOFT_ROW_BYTE = 1 << 9, /* op->reg and op->rm are byte registers' offsets */
+	SOFT_ROW_BYTE_RM = 1 << 10, /* op->rm is */
 };
 #define SOFT_ANY (-1)
 
@@ -242,7 +246,10 @@ struct soft_table {
 /* x87 (D8-DF, 9B); MMX and SSE to SSE4.2 (0F, 0F38, 0F3A), EMMS, LDMXCSR, STMXCSR, prefetches and
  * fences. POPCNT, CRC32, MOVBE, FXSAVE and the XSAVE family are in the core's own tables. */
 extern const struct soft_table soft_x87_table;
-extern const struct soft_table soft_sse_table;
+extern const struct soft_table soft_mmx_table;
+extern const struct soft_table soft_sse_int_table;
+extern const struct soft_table soft_sse_fp_table;
+extern const struct soft_table soft_sse_move_table;
 
 /* ---- the CPU ---- */
 
@@ -260,7 +267,7 @@ struct soft_tlb_entry {
 /* What the slow path knows of the same page. */
 struct soft_tlb_info {
 	uint64_t gpa;
-	struct soft_region *region; /* NULL: no memory, the bus */
+	bool memory; /* else the bus */
 	bool global;
 	bool writable; /* the page tables allow and are dirty already */
 	bool large;
@@ -281,6 +288,7 @@ enum soft_request {
 	SOFT_REQUEST_FLUSH = 1 << 5, /* the memory map changed: forget translations */
 	SOFT_REQUEST_CODE = 1 << 6, /* others wrote to pages that hold decoded code */
 	SOFT_REQUEST_STEP = 1 << 7, /* own thread: something is to be checked after the block */
+	SOFT_REQUEST_PROTECT = 1 << 8, /* code was found where stores may go directly */
 };
 
 struct soft_cpu {
@@ -319,10 +327,16 @@ struct soft_cpu {
 	bool has_error;
 	uint32_t error;
 
+	bool in_guest; /* atomic: blocks are running */
+	bool irq_waits; /* IRQ was requested while IF was clear */
 	bool halted;
 	bool wait_sipi;
 	bool shadow; /* interrupts are inhibited for one instruction (STI, MOV SS) */
 	bool nmi_blocked;
+	bool nmi_waits;
+	bool sleeps; /* atomic; in HLT, woken under the lock */
+	pthread_mutex_t sleep_lock;
+	pthread_cond_t wake;
 	uint8_t sipi_vector; /* atomic */
 	unsigned index;
 	struct soft_engine *engine;

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* Locked instructions: the host's compare-and-exchange on guest memory. */
+#include "hypervisor/soft_atomic.h"
+
+#include "hypervisor/soft_ops.h"
+
+#define HOST_FLAGS(insn, type)                                  \
+	do {                                                    \
+		type d = (type)a, s = (type)b;                  \
+		__asm__(insn " %[s], %[d]\n\tlahf\n\tseto %%al" \
+			: [d] "+r"(d), "=&a"(ax)                \
+			: [s] "r"(s)                            \
+			: "cc");                                \
+	} while (0)
+#define HOST_FLAGS_SIZED(insn)                      \
+	switch (size) {                             \
+	case 1: HOST_FLAGS(insn, uint8_t); break;   \
+	case 2: HOST_FLAGS(insn, uint16_t); break;  \
+	case 4: HOST_FLAGS(insn, uint32_t); break;  \
+	default: HOST_FLAGS(insn, uint64_t); break; \
+	}
+
+uint16_t soft_flags_of_sub(unsigned size, uint64_t a, uint64_t b)
+{
+	uint16_t ax;
+
+	HOST_FLAGS_SIZED("cmp");
+	return ax;
+}
+
+uint16_t soft_flags_of_add(unsigned size, uint64_t a, uint64_t b)
+{
+	uint16_t ax;
+
+	HOST_FLAGS_SIZED("add");
+	return ax;
+}
+
+static uint16_t flags_of_and(unsigned size, uint64_t a, uint64_t b)
+{
+	uint16_t ax;
+
+	HOST_FLAGS_SIZED("test");
+	return ax;
+}
+
+static uint64_t load(const void *at, unsigned size)
+{
+	switch (size) {
+	case 1: return __atomic_load_n((const uint8_t *)at, __ATOMIC_RELAXED);
+	case 2: return __atomic_load_n((const uint16_t *)at, __ATOMIC_RELAXED);
+	case 4: return __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED);
+	default: return __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
+	}
+}
+
+/* The host's own instruction does not mind how the address is aligned. */
+#define EXCHANGE(type, suffix)                                                          \
+	do {                                                                            \
+		type was = (type)*expected;                                             \
+		__asm__ volatile("lock cmpxchg" suffix " %[new], %[at]\n\tsete %[done]" \
+				 : [at] "+m"(*(type *)at), "+a"(was), [done] "=q"(done) \
+				 : [new] "r"((type)desired)                             \
+				 : "memory", "cc");                                     \
+		*expected = was;                                                        \
+	} while (0)
+
+static bool exchange(void *at, unsigned size, uint64_t *expected, uint64_t desired)
+{
+	bool done;
+
+	switch (size) {
+	case 1: EXCHANGE(uint8_t, "b"); break;
+	case 2: EXCHANGE(uint16_t, "w"); break;
+	case 4: EXCHANGE(uint32_t, "l"); break;
+	default: EXCHANGE(uint64_t, "q"); break;
+	}
+	return done;
+}
+
+uint64_t soft_atomic_modify(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
+	unsigned size, soft_modify *modify, uint64_t operand, uint16_t *cc)
+{
+	void *at = soft_atomic_pointer(cpu, op, linear, size);
+	uint64_t old;
+
+	if (at) {
+		uint64_t desired;
+
+		old = load(at, size);
+		do {
+			*cc = cpu->cc;
+			desired = modify(old, operand, size, cc);
+		} while (!exchange(at, size, &old, desired));
+		return old;
+	}
+	/* What a store raises was raised: neither access does now. */
+	pthread_mutex_lock(&cpu->engine->split_lock);
+	old = soft_load(cpu, op, linear, size);
+	*cc = cpu->cc;
+	soft_store(cpu, op, linear, size, modify(old, operand, size, cc));
+	pthread_mutex_unlock(&cpu->engine->split_lock);
+	return old;
+}
+
+bool soft_atomic_compare(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
+	unsigned size, uint64_t *expected, uint64_t desired)
+{
+	void *at = soft_atomic_pointer(cpu, op, linear, size);
+	uint64_t old;
+	bool same;
+
+	if (at)
+		return exchange(at, size, expected, desired);
+	pthread_mutex_lock(&cpu->engine->split_lock);
+	old = soft_load(cpu, op, linear, size);
+	same = old == *expected;
+	soft_store(cpu, op, linear, size, same ? desired : old);
+	pthread_mutex_unlock(&cpu->engine->split_lock);
+	*expected = old;
+	return same;
+}
+
+/* ---- locked arithmetic ---- */
+
+static uint64_t mask_of(unsigned size)
+{
+	return size == 8 ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
+}
+
+static uint64_t modify_add(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	*cc = soft_flags_of_add(size, old, operand);
+	return old + operand;
+}
+static uint64_t modify_sub(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	*cc = soft_flags_of_sub(size, old, operand);
+	return old - operand;
+}
+static uint64_t modify_or(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	*cc = flags_of_and(size, old | operand, UINT64_MAX);
+	return old | operand;
+}
+static uint64_t modify_and(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	*cc = flags_of_and(size, old, operand);
+	return old & operand;
+}
+static uint64_t modify_xor(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	*cc = flags_of_and(size, old ^ operand, UINT64_MAX);
+	return old ^ operand;
+}
+
+/* With carry: flags as the manual defines them, bit by bit. */
+static uint16_t carry_flags(uint64_t result, uint64_t carries, unsigned size)
+{
+	uint64_t top = UINT64_C(1) << (8 * size - 1);
+	uint16_t cc = 0;
+
+	result &= mask_of(size);
+	cc |= carries & top ? SOFT_CC_C : 0;
+	cc |= carries & 8 ? SOFT_CC_A : 0;
+	cc |= result & top ? SOFT_CC_S : 0;
+	cc |= result ? 0 : SOFT_CC_Z;
+	cc |= __builtin_parity((uint8_t)result) ? 0 : SOFT_CC_P;
+	return cc;
+}
+static uint64_t modify_adc(uint64_t a, uint64_t b, unsigned size, uint16_t *cc)
+{
+	uint64_t top = UINT64_C(1) << (8 * size - 1);
+	uint64_t result = a + b + (*cc & SOFT_CC_C ? 1 : 0);
+	uint64_t carries = (a & b) | ((a | b) & ~result);
+
+	*cc = carry_flags(result, carries, size);
+	*cc |= (a ^ result) & (b ^ result) & top ? SOFT_CC_O : 0;
+	return result;
+}
+static uint64_t modify_sbb(uint64_t a, uint64_t b, unsigned size, uint16_t *cc)
+{
+	uint64_t top = UINT64_C(1) << (8 * size - 1);
+	uint64_t result = a - b - (*cc & SOFT_CC_C ? 1 : 0);
+	uint64_t borrows = (~a & b) | ((~a | b) & result);
+
+	*cc = carry_flags(result, borrows, size);
+	*cc |= (a ^ b) & (a ^ result) & top ? SOFT_CC_O : 0;
+	return result;
+}
+
+SOFT_OP_FUNCTION(soft_op_lock_alu)
+{
+	static soft_modify *const table[] = {
+		[ALU_ADD] = modify_add,
+		[ALU_OR] = modify_or,
+		[ALU_ADC] = modify_adc,
+		[ALU_SBB] = modify_sbb,
+		[ALU_AND] = modify_and,
+		[ALU_SUB] = modify_sub,
+		[ALU_XOR] = modify_xor,
+	};
+	unsigned size = 1u << ((op->rm >> 4) & 3);
+	uint64_t operand = op->rm & 0x40 ? op->imm : soft_read_reg(cpu, op->reg, size);
+	uint16_t cc;
+
+	cpu->op = op;
+	soft_atomic_modify(cpu, op, soft_operand(cpu, op, size, true), size, table[op->rm & 7],
+		operand & mask_of(size), &cc);
+	cpu->cc = cc;
+	SOFT_NEXT;
+}
+
+static uint64_t modify_inc(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	uint16_t carry = *cc & SOFT_CC_C;
+
+	*cc = (uint16_t)((soft_flags_of_add(size, old, 1) & ~SOFT_CC_C) | carry);
+	return old + 1;
+}
+static uint64_t modify_dec(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	uint16_t carry = *cc & SOFT_CC_C;
+
+	*cc = (uint16_t)((soft_flags_of_sub(size, old, 1) & ~SOFT_CC_C) | carry);
+	return old - 1;
+}
+static uint64_t modify_not(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	return ~old;
+}
+static uint64_t modify_neg(uint64_t old, uint64_t operand, unsigned size, uint16_t *cc)
+{
+	*cc = soft_flags_of_sub(size, 0, old);
+	return 0 - old;
+}
+
+SOFT_OP_FUNCTION(soft_op_lock_unary)
+{
+	static soft_modify *const table[] = {
+		[UNARY_INC] = modify_inc,
+		[UNARY_DEC] = modify_dec,
+		[UNARY_NOT] = modify_not,
+		[UNARY_NEG] = modify_neg,
+	};
+	unsigned size = 1u << ((op->rm >> 4) & 3);
+	uint16_t cc;
+
+	cpu->op = op;
+	soft_atomic_modify(
+		cpu, op, soft_operand(cpu, op, size, true), size, table[op->rm & 3], 0, &cc);
+	cpu->cc = cc;
+	SOFT_NEXT;
+}
