@@ -140,7 +140,8 @@ uint32_t display_queue_backlog(const struct display_queue *queue)
 	for (uint32_t id = 0; id < queue->views_end; id++) {
 		const struct queue_view *view = &queue->views[id];
 
-		backlog += !region_empty(&view->dirty) + !region_empty(&view->stale);
+		backlog += region_empty(&view->dirty) ? 0 : SERVER_STATS_OWED;
+		backlog += !region_empty(&view->stale);
 	}
 	return backlog;
 }

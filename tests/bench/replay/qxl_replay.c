@@ -38,7 +38,10 @@ struct replay {
 	struct pool *pool;
 	struct display *display;
 	struct spice_server *server;
-	struct server_options server_options;
+	struct input_sink input;
+	struct server_options options;
+	const char *path, *final; /* final: where its last picture goes, or NULL */
+	bool stay; /* go on serving after the end */
 	int listen_fd;
 	struct loop_fd *listener;
 	struct loop_timer *timer;
@@ -54,7 +57,7 @@ struct replay {
 	int error;
 };
 
-/* ---- the end ---- */
+/* ---- the report ---- */
 
 static uint64_t sent_bytes(const struct spice_server_stats *stats)
 {
@@ -64,6 +67,99 @@ static uint64_t sent_bytes(const struct spice_server_stats *stats)
 		bytes += stats->channels[i].bytes;
 	return bytes;
 }
+
+static const char *const channel_names[SERVER_STATS_CHANNELS] = {
+	[SPICE_CHANNEL_MAIN] = "main",
+	[SPICE_CHANNEL_DISPLAY] = "display",
+	[SPICE_CHANNEL_INPUTS] = "inputs",
+	[SPICE_CHANNEL_CURSOR] = "cursor",
+};
+
+static const char *const image_names[SERVER_STATS_IMAGES] = {
+	[SPICE_IMAGE_TYPE_BITMAP] = "bitmap",
+	[SPICE_IMAGE_TYPE_QUIC] = "quic",
+	[SPICE_IMAGE_TYPE_LZ_PLT] = "lz_plt",
+	[SPICE_IMAGE_TYPE_LZ_RGB] = "lz_rgb",
+	[SPICE_IMAGE_TYPE_GLZ_RGB] = "glz_rgb",
+	[SPICE_IMAGE_TYPE_FROM_CACHE] = "from_cache",
+	[SPICE_IMAGE_TYPE_SURFACE] = "surface",
+	[SPICE_IMAGE_TYPE_JPEG] = "jpeg",
+	[SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS] = "from_cache_lossless",
+	[SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB] = "zlib_glz_rgb",
+	[SPICE_IMAGE_TYPE_JPEG_ALPHA] = "jpeg_alpha",
+	[SPICE_IMAGE_TYPE_LZ4] = "lz4",
+};
+
+static void print_counts(const char *what, const char *const *names,
+	const struct server_stats_count *counts, uint32_t size)
+{
+	const char *comma = "";
+
+	printf("\"%s\": {", what);
+	for (uint32_t i = 0; i < size; i++) {
+		if (!names[i] || !counts[i].count)
+			continue;
+		printf("%s\"%s\": {\"count\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", comma,
+			names[i], counts[i].count, counts[i].bytes);
+		comma = ", ";
+	}
+	printf("}, ");
+}
+
+static double seconds(const struct timeval *tv)
+{
+	return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
+}
+
+static void print_report(struct replay *replay)
+{
+	const char *pace = replay->recorded_pace ? "recorded" : replay->flood ? "flood" : "fast";
+	const struct rusage *usage = &replay->usage;
+	struct spice_server_stats stats;
+	const char *name = strrchr(replay->path, '/');
+
+	spice_server_stats(replay->server, &stats);
+	printf("{\"trace\": \"%s\", \"pace\": \"%s\", \"bytes\": %" PRIu64 ", ",
+		name ? name + 1 : replay->path, pace, sent_bytes(&stats));
+	print_counts("channels", channel_names, stats.channels, SERVER_STATS_CHANNELS);
+	print_counts("images", image_names, stats.images, SERVER_STATS_IMAGES);
+	printf("\"streams\": {\"count\": %" PRIu64 ", \"frames\": %" PRIu64 ", \"bytes\": %" PRIu64
+	       "}, ",
+		stats.streams, stats.frames.count, stats.frames.bytes);
+	printf("\"commands\": %" PRIu64 ", \"draws\": %" PRIu64 ", \"left_out\": %" PRIu64 ", ",
+		replay->player.commands, replay->player.draws, replay->player.left_out);
+	printf("\"draws_as_commands\": %" PRIu64 ", \"draws_as_pixels\": %" PRIu64 ", ",
+		stats.draws_as_commands, stats.draws_as_pixels);
+	printf("\"cpu_s\": %.3f, \"cpu_user_s\": %.3f, \"cpu_sys_s\": %.3f, \"read_s\": %.3f, "
+	       "\"wall_s\": %.3f}\n",
+		seconds(&usage->ru_utime) + seconds(&usage->ru_stime), seconds(&usage->ru_utime),
+		seconds(&usage->ru_stime), (double)replay->player.read_ns / 1e9, replay->wall_s);
+	fflush(stdout);
+}
+
+static int save_final(struct replay *replay)
+{
+	struct image *image;
+	int err = display_snapshot(replay->display, DISPLAY_PRIMARY, NULL, &image);
+
+	if (!err) {
+		err = png_write(replay->final, image);
+		image_unref(image);
+	}
+	return err;
+}
+
+/* What is read of it may be used at once. */
+static void tell_end(struct replay *replay)
+{
+	int err = replay->final ? save_final(replay) : 0;
+
+	if (err && !replay->error)
+		replay->error = err;
+	print_report(replay);
+}
+
+/* ---- the end ---- */
 
 /* Whether every viewer's end has acknowledged what was written. */
 static bool all_taken(const struct replay *replay)
@@ -88,13 +184,15 @@ static void on_end(void *opaque)
 		replay->last_bytes = sent_bytes(&stats);
 		replay->quiet_since_ns = now;
 	}
-	if (now - replay->quiet_since_ns >= replay->settle_ms * 1000000) {
-		replay->wall_s = (double)(replay->quiet_since_ns - replay->start_ns) / 1e9;
-		getrusage(RUSAGE_SELF, &replay->usage);
-		loop_stop(replay->loop);
+	if (now - replay->quiet_since_ns < replay->settle_ms * 1000000) {
+		loop_timer_arm(replay->timer, 5 * WAIT_NS);
 		return;
 	}
-	loop_timer_arm(replay->timer, 5 * WAIT_NS);
+	replay->wall_s = (double)(replay->quiet_since_ns - replay->start_ns) / 1e9;
+	getrusage(RUSAGE_SELF, &replay->usage);
+	tell_end(replay);
+	if (!replay->stay)
+		loop_stop(replay->loop);
 }
 
 /* ---- playing ---- */
@@ -217,94 +315,38 @@ static int listen_on(struct replay *replay, uint16_t port)
 	return replay->listener ? 0 : -ENOMEM;
 }
 
-/* ---- the report ---- */
+/* ---- input, which goes nowhere; viewers then draw the pointer themselves ---- */
 
-static const char *const channel_names[SERVER_STATS_CHANNELS] = {
-	[SPICE_CHANNEL_MAIN] = "main",
-	[SPICE_CHANNEL_DISPLAY] = "display",
-	[SPICE_CHANNEL_INPUTS] = "inputs",
-	[SPICE_CHANNEL_CURSOR] = "cursor",
-};
-
-static const char *const image_names[SERVER_STATS_IMAGES] = {
-	[SPICE_IMAGE_TYPE_BITMAP] = "bitmap",
-	[SPICE_IMAGE_TYPE_QUIC] = "quic",
-	[SPICE_IMAGE_TYPE_LZ_PLT] = "lz_plt",
-	[SPICE_IMAGE_TYPE_LZ_RGB] = "lz_rgb",
-	[SPICE_IMAGE_TYPE_GLZ_RGB] = "glz_rgb",
-	[SPICE_IMAGE_TYPE_FROM_CACHE] = "from_cache",
-	[SPICE_IMAGE_TYPE_SURFACE] = "surface",
-	[SPICE_IMAGE_TYPE_JPEG] = "jpeg",
-	[SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS] = "from_cache_lossless",
-	[SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB] = "zlib_glz_rgb",
-	[SPICE_IMAGE_TYPE_JPEG_ALPHA] = "jpeg_alpha",
-	[SPICE_IMAGE_TYPE_LZ4] = "lz4",
-};
-
-static void print_counts(const char *what, const char *const *names,
-	const struct server_stats_count *counts, uint32_t size)
+static void no_key(struct input_sink *sink, uint32_t scancode, bool down)
 {
-	const char *comma = "";
-
-	printf("\"%s\": {", what);
-	for (uint32_t i = 0; i < size; i++) {
-		if (!names[i] || !counts[i].count)
-			continue;
-		printf("%s\"%s\": {\"count\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", comma,
-			names[i], counts[i].count, counts[i].bytes);
-		comma = ", ";
-	}
-	printf("}, ");
 }
 
-static double seconds(const struct timeval *tv)
+static void no_motion(struct input_sink *sink, int32_t dx, int32_t dy)
 {
-	return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
 }
 
-static void print_report(struct replay *replay, const char *path)
+static void no_position(
+	struct input_sink *sink, int32_t x, int32_t y, uint32_t width, uint32_t height)
 {
-	const char *pace = replay->recorded_pace ? "recorded" : replay->flood ? "flood" : "fast";
-	const struct rusage *usage = &replay->usage;
-	struct spice_server_stats stats;
-	const char *name = strrchr(path, '/');
-
-	spice_server_stats(replay->server, &stats);
-	printf("{\"trace\": \"%s\", \"pace\": \"%s\", \"bytes\": %" PRIu64 ", ",
-		name ? name + 1 : path, pace, sent_bytes(&stats));
-	print_counts("channels", channel_names, stats.channels, SERVER_STATS_CHANNELS);
-	print_counts("images", image_names, stats.images, SERVER_STATS_IMAGES);
-	printf("\"streams\": {\"count\": %" PRIu64 ", \"frames\": %" PRIu64 ", \"bytes\": %" PRIu64
-	       "}, ",
-		stats.streams, stats.frames.count, stats.frames.bytes);
-	printf("\"commands\": %" PRIu64 ", \"draws\": %" PRIu64 ", \"left_out\": %" PRIu64 ", ",
-		replay->player.commands, replay->player.draws, replay->player.left_out);
-	printf("\"draws_as_commands\": %" PRIu64 ", \"draws_as_pixels\": %" PRIu64 ", ",
-		stats.draws_as_commands, stats.draws_as_pixels);
-	printf("\"cpu_s\": %.3f, \"cpu_user_s\": %.3f, \"cpu_sys_s\": %.3f, \"read_s\": %.3f, "
-	       "\"wall_s\": %.3f}\n",
-		seconds(&usage->ru_utime) + seconds(&usage->ru_stime), seconds(&usage->ru_utime),
-		seconds(&usage->ru_stime), (double)replay->player.read_ns / 1e9, replay->wall_s);
-	fflush(stdout);
 }
 
-static int save_final(struct replay *replay, const char *path)
+static void no_button(struct input_sink *sink, enum input_button button, bool down)
 {
-	struct image *image;
-	int err = display_snapshot(replay->display, DISPLAY_PRIMARY, NULL, &image);
-
-	if (!err) {
-		err = png_write(path, image);
-		image_unref(image);
-	}
-	if (err)
-		fprintf(stderr, "qxl-replay: cannot write %s: %s\n", path, strerror(-err));
-	return err;
 }
+
+static void no_leds(struct input_sink *sink, uint32_t leds)
+{
+}
+
+static const struct input_sink_ops input_ops = { .key = no_key,
+	.motion = no_motion,
+	.position = no_position,
+	.button = no_button,
+	.set_leds = no_leds };
 
 /* ---- the whole ---- */
 
-static int start(struct replay *replay, const char *path, uint16_t port)
+static int start(struct replay *replay, uint16_t port)
 {
 	struct spice_server_config config = { .name = "qxl-replay" };
 	int err = loop_create(&replay->loop);
@@ -314,13 +356,16 @@ static int start(struct replay *replay, const char *path, uint16_t port)
 	if (!err)
 		err = display_create(&replay->display);
 	if (!err)
-		err = player_init(&replay->player, path, display_sink(replay->display));
+		err = player_init(&replay->player, replay->path, display_sink(replay->display));
 	if (err)
 		return err;
-	server_options_apply(&replay->server_options, &config);
+	server_options_apply(&replay->options, &config);
 	config.loop = replay->loop;
 	config.pool = replay->pool;
 	config.display = replay->display;
+	input_sink_init(&replay->input, &input_ops);
+	replay->input.absolute = true;
+	config.input = &replay->input;
 	err = spice_server_create(&replay->server, &config);
 	if (!err)
 		err = listen_on(replay, port);
@@ -352,13 +397,20 @@ static void finish(struct replay *replay)
 
 static int usage(void)
 {
-	fputs("Usage: qxl-replay [--port N] [--pace recorded|fast|flood] [--final FILE.png]\n"
-	      "                  [--settle MS] [--image-compression HOW] [--jpeg WHEN]\n"
-	      "                  [--video WHICH] [-v] TRACE\n"
-	      "Serves a recording of QXL work (.qxl, .qxl.zst) over SPICE on loopback, once a viewer\n"
-	      "is there, and prints what it took as JSON. Paces: 'recorded' as it was; 'fast' as the\n"
-	      "viewers take it; 'flood' without waiting for them.\n",
-		stderr);
+	fprintf(stderr,
+		"Usage: qxl-replay [OPTION]... TRACE\n"
+		"\n"
+		"Serves a recording of QXL work (.qxl, .qxl.zst) over SPICE on loopback, once a\n"
+		"viewer is there, and prints what it took as JSON.\n"
+		"\n"
+		"      --port N            listen there (any free port, which is said)\n"
+		"      --pace recorded|fast|flood\n"
+		"                          as it was; as the viewers take it; without waiting\n"
+		"      --final FILE.png    the last picture\n"
+		"      --settle MS         how long nothing is sent at the end (1000)\n"
+		"      --stay              serve on afterwards\n"
+		"%s  -v, --verbose           log more (twice: everything)\n",
+		server_options_help);
 	return 2;
 }
 
@@ -372,11 +424,11 @@ int main(int argc, char **argv)
 		{ "image-compression", required_argument, NULL, 'o' },
 		{ "jpeg", required_argument, NULL, 'o' },
 		{ "video", required_argument, NULL, 'o' },
+		{ "stay", no_argument, NULL, 'S' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct replay replay = { .listen_fd = -1, .settle_ms = SETTLE_MS };
-	const char *final = NULL;
 	unsigned long port = 0;
 	int option, err, index = 0;
 	const char *wanted;
@@ -390,26 +442,24 @@ int main(int argc, char **argv)
 			if (!replay.recorded_pace && !replay.flood && strcmp(optarg, "fast") != 0)
 				return usage();
 			break;
-		case 'f': final = optarg; break;
-		case 's': replay.settle_ms = strtoul(optarg, NULL, 10); break;
+		case 'f': replay.final = optarg; break;
 		case 'o':
-			if (server_options_set(&replay.server_options, options[index].name, optarg,
-				    &wanted))
+			if (server_options_set(
+				    &replay.options, options[index].name, optarg, &wanted))
 				return usage();
 			break;
+		case 'S': replay.stay = true; break;
+		case 's': replay.settle_ms = strtoul(optarg, NULL, 10); break;
 		case 'v': log_set_level(log_enabled(LOG_INFO) ? LOG_DEBUG : LOG_INFO); break;
 		default: return usage();
 		}
 	}
 	if (argc - optind != 1 || port > UINT16_MAX)
 		return usage();
-	err = start(&replay, argv[optind], (uint16_t)port);
-	if (!err) {
+	replay.path = argv[optind];
+	err = start(&replay, (uint16_t)port);
+	if (!err)
 		loop_run(replay.loop);
-		print_report(&replay, argv[optind]);
-		if (final)
-			err = save_final(&replay, final);
-	}
 	if (err || replay.error)
 		fprintf(stderr, "qxl-replay: %s: %s\n", argv[optind],
 			strerror(err ? -err : -replay.error));
