@@ -243,6 +243,13 @@ static bool run_codec(struct encoded *out, const struct source *s, enum image_co
 
 /* ---- the fourth byte ---- */
 
+/* On a surface without alpha nobody sees it: what reads such a surface's fourth byte all the same is
+ * not sent as a drawing. */
+static bool alpha_counts(const struct source *s)
+{
+	return is_words(s->image) && (s->settings->dest_alpha || !s->settings->copied);
+}
+
 /* Settles what becomes of it; false: only what keeps any bits will do. */
 static bool settle_alpha(struct encoded *out, struct source *s, const struct image_traits *traits)
 {
@@ -251,7 +258,7 @@ static bool settle_alpha(struct encoded *out, struct source *s, const struct ima
 	/* Pixels of 16 bits come out opaque where viewers get them as they are. */
 	out->high_bits_set = !premade &&
 		(s->image->flags & IMAGE_HIGH_BITS_SET || s->image->format == IMAGE_XRGB1555);
-	if (!is_words(s->image) || out->high_bits_set)
+	if (!is_words(s->image) || out->high_bits_set || !alpha_counts(s))
 		return true;
 	/* A uniform one need not be sent, as viewers make zeros, or ones when told. */
 	if (traits->alpha == IMAGE_ALPHA_OPAQUE) {
@@ -276,8 +283,8 @@ static bool encode_words(struct encoded *out, struct source *s)
 	if (traits && indices) {
 		enum image_codec codec;
 
-		image_traits_measure(traits, s->rows, s->stride, s->width, s->height,
-			is_words(s->image), indices);
+		image_traits_measure(
+			traits, s->rows, s->stride, s->width, s->height, alpha_counts(s), indices);
 		if (!settle_alpha(out, s, traits)) {
 			codec = choice.lz4 && choice.compression != SPICE_SERVER_COMPRESSION_OFF
 				? IMAGE_CODEC_LZ4
