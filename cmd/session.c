@@ -252,6 +252,7 @@ static int build_machine(struct session *session)
 	const struct vm_options *o = session->options;
 	struct machine_config config = {
 		.loop = session->loop,
+		.engine = o->cpu == VM_CPU_SOFT ? MACHINE_ENGINE_SOFT : MACHINE_ENGINE_KVM,
 		.memory_bytes = o->memory_bytes,
 		.cpus = o->cpus,
 		.firmware = { embed_bios_start, (size_t)(embed_bios_end - embed_bios_start) },

@@ -19,6 +19,7 @@
 
 enum {
 	OPT_KERNEL = 256,
+	OPT_CPU,
 	OPT_INITRD,
 	OPT_APPEND,
 	OPT_SERIAL,
@@ -39,6 +40,7 @@ enum {
 static const struct option long_options[] = {
 	{ "memory", required_argument, NULL, 'm' },
 	{ "cpus", required_argument, NULL, 'c' },
+	{ "cpu", required_argument, NULL, OPT_CPU },
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "append", required_argument, NULL, OPT_APPEND },
@@ -71,6 +73,8 @@ static void print_help(const char *subcommand)
 	     "The machine:\n"
 	     "  -m, --memory SIZE       its memory, such as 512M or 4G (2G)\n"
 	     "  -c, --cpus N            its processors (1)\n"
+	     "      --cpu ENGINE        what runs them: kvm, soft (a CPU in software, slower, but it\n"
+	     "                          needs nothing of the host), or auto\n"
 	     "      --kernel FILE       boot this kernel (bzImage or PVH ELF) without firmware\n"
 	     "      --initrd FILE       with this initial RAM disk\n"
 	     "      --append TEXT       and this command line\n"
@@ -122,6 +126,19 @@ static int parse_server(
 	return -1;
 }
 
+static int parse_cpu(struct vm_options *o, const char *subcommand)
+{
+	if (!strcmp(optarg, "auto"))
+		o->cpu = VM_CPU_AUTO;
+	else if (!strcmp(optarg, "kvm"))
+		o->cpu = VM_CPU_KVM;
+	else if (!strcmp(optarg, "soft"))
+		o->cpu = VM_CPU_SOFT;
+	else
+		return bad_value(subcommand, "--cpu", "auto, kvm or soft");
+	return -1;
+}
+
 static int parse_one(struct vm_options *o, const char *subcommand, int option)
 {
 	uint64_t n;
@@ -134,6 +151,7 @@ static int parse_one(struct vm_options *o, const char *subcommand, int option)
 		o->cpus = (uint32_t)n;
 		break;
 	case 'v': log_set_level(log_enabled(LOG_INFO) ? LOG_DEBUG : LOG_INFO); break;
+	case OPT_CPU: return parse_cpu(o, subcommand);
 	case OPT_KERNEL: o->kernel = optarg; break;
 	case OPT_INITRD: o->initrd = optarg; break;
 	case OPT_APPEND: o->append = optarg; break;

@@ -8,7 +8,10 @@
 
 #define VM_MAX_DISKS 8
 
+enum vm_cpu { VM_CPU_AUTO, VM_CPU_KVM, VM_CPU_SOFT };
+
 struct vm_options {
+	enum vm_cpu cpu;
 	uint64_t memory_bytes;
 	uint32_t cpus;
 	struct machine_disk disks[VM_MAX_DISKS];

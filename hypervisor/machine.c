@@ -14,6 +14,7 @@
 #include "core/util.h"
 #include "hypervisor/kvm.h"
 #include "hypervisor/machine_internal.h"
+#include "hypervisor/soft.h"
 
 int machine_fail(char **error, int err, const char *fmt, ...)
 {
@@ -207,7 +208,9 @@ static int make_uuid(struct machine *machine)
 static int create_core(struct machine *machine, char **error)
 {
 	struct engine *engine;
-	int err = kvm_engine_create(&machine->engine, machine->config.cpus, error);
+	bool soft = machine->config.engine == MACHINE_ENGINE_SOFT;
+	int err = (soft ? soft_engine_create : kvm_engine_create)(
+		&machine->engine, machine->config.cpus, error);
 
 	if (err)
 		return err;

@@ -29,8 +29,12 @@ enum machine_exit {
 	MACHINE_EXIT_FAILED, /* the engine stopped; `reason` says why */
 };
 
+/* What executes the guest. */
+enum machine_engine { MACHINE_ENGINE_KVM, MACHINE_ENGINE_SOFT };
+
 struct machine_config {
 	struct loop *loop; /* the thread that creates, runs and destroys the machine */
+	enum machine_engine engine;
 	uint64_t memory_bytes; /* a multiple of 1 MiB, at least 16 MiB */
 	uint32_t cpus; /* 1 to 64 */
 	struct machine_blob firmware; /* SeaBIOS image, borrowed; used when there is no kernel */
