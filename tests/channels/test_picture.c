@@ -3,6 +3,7 @@
  * Pictures on their way to a viewer: whatever the picture, the codec, the caches' sizes and the order
  * of encodings, our viewer ends with the pixels that the canvas makes.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -292,10 +293,302 @@ static void test_all_kinds(void **state)
 	}
 }
 
+/* ---- what is chosen ---- */
+
+static void test_choice(void **state)
+{
+	static const uint8_t types[CONTENTS] = {
+		[SOLID] = SPICE_IMAGE_TYPE_LZ_PLT,
+		[TWO] = SPICE_IMAGE_TYPE_BITMAP, /* of a bit a pixel: noise that LZ does not help */
+		[TEN] = SPICE_IMAGE_TYPE_GLZ_RGB,
+		[HUNDRED] = SPICE_IMAGE_TYPE_GLZ_RGB,
+		[TEXT] = SPICE_IMAGE_TYPE_GLZ_RGB,
+		[PHOTO] = SPICE_IMAGE_TYPE_QUIC,
+		[NOISE] = SPICE_IMAGE_TYPE_GLZ_RGB,
+	};
+	struct fixture *f = *state;
+
+	start_sender(f, 0, 1 << 18);
+	for (uint32_t content = 0; content < CONTENTS; content++) {
+		struct image *image =
+			make_image(f, IMAGE_XRGB8888, (enum content)content, HIGH_ANY, 128, 100);
+
+		assert_int_equal(show(f, image, PRIMARY, 0, 0), types[content]);
+		image_unref(image);
+	}
+	/* A viewer without a window gets neither GLZ nor palettes of ours. */
+	image_sender_finish(&f->sender);
+	start_sender(f, 0, 0);
+	for (uint32_t content = 0; content < CONTENTS; content++) {
+		struct image *image =
+			make_image(f, IMAGE_XRGB8888, (enum content)content, HIGH_ANY, 128, 100);
+		uint8_t type = show(f, image, PRIMARY, 200, 0);
+
+		assert_true(type == SPICE_IMAGE_TYPE_QUIC || type == SPICE_IMAGE_TYPE_LZ_RGB ||
+			(type == SPICE_IMAGE_TYPE_BITMAP && content == NOISE));
+		image_unref(image);
+	}
+	assert_shown(f, PRIMARY, "choice");
+	image_sender_finish(&f->sender);
+}
+
+/* The viewer's wish goes before the server's setting; nonsense closes its link only. */
+static void test_preferred(void **state)
+{
+	struct fixture *f = *state;
+	struct image *image = make_image(f, IMAGE_XRGB8888, TEXT, HIGH_ZERO, 64, 64);
+
+	f->server->config.compression = SPICE_SERVER_COMPRESSION_OFF;
+	start_sender(f, 0, 1 << 18);
+	assert_int_equal(show(f, image, PRIMARY, 0, 0), SPICE_IMAGE_TYPE_BITMAP);
+	assert_int_equal(image_sender_prefer(&f->sender, SPICE_IMAGE_COMPRESSION_QUIC), 0);
+	assert_int_equal(show(f, image, PRIMARY, 64, 0), SPICE_IMAGE_TYPE_QUIC);
+	assert_int_equal(image_sender_prefer(&f->sender, SPICE_IMAGE_COMPRESSION_LZ), 0);
+	assert_int_equal(show(f, image, PRIMARY, 128, 0), SPICE_IMAGE_TYPE_LZ_RGB);
+	assert_int_equal(image_sender_prefer(&f->sender, SPICE_IMAGE_COMPRESSION_AUTO_LZ), 0);
+	assert_int_equal(show(f, image, PRIMARY, 192, 0), SPICE_IMAGE_TYPE_LZ_RGB);
+	assert_int_equal(image_sender_prefer(&f->sender, SPICE_IMAGE_COMPRESSION_INVALID), -EPROTO);
+	assert_int_equal(image_sender_prefer(&f->sender, 200), -EPROTO);
+	assert_shown(f, PRIMARY, "preferred");
+	image_sender_finish(&f->sender);
+	image_unref(image);
+}
+
+static void test_jpeg(void **state)
+{
+	struct fixture *f = *state;
+	struct image *photo = make_image(f, IMAGE_XRGB8888, PHOTO, HIGH_ZERO, 128, 100);
+	struct image *text = make_image(f, IMAGE_XRGB8888, TEXT, HIGH_ZERO, 128, 100);
+	struct rect all = rect_make(0, 0, 128, 100);
+	struct picture *picture;
+
+	f->server->config.jpeg = SPICE_SERVER_JPEG_ALWAYS;
+	start_sender(f, 0, 1 << 18);
+	picture = begin(f, photo, &all, PRIMARY, PICTURE_COPIED | PICTURE_MAY_LOSE);
+	await(f, picture);
+	assert_true(picture_lossy(picture));
+	assert_int_equal(send_copy(f, picture, photo, all, PRIMARY, 0, 0), SPICE_IMAGE_TYPE_JPEG);
+	/* Where it must be exact, and what is no photograph, is. */
+	assert_int_equal(show(f, photo, PRIMARY, 0, 0), SPICE_IMAGE_TYPE_QUIC);
+	picture = begin(f, text, &all, PRIMARY, PICTURE_COPIED | PICTURE_MAY_LOSE);
+	await(f, picture);
+	assert_false(picture_lossy(picture));
+	send_copy(f, picture, text, all, PRIMARY, 200, 0);
+	f->server->config.jpeg = SPICE_SERVER_JPEG_NEVER;
+	picture = begin(f, photo, &all, PRIMARY, PICTURE_COPIED | PICTURE_MAY_LOSE);
+	await(f, picture);
+	assert_false(picture_lossy(picture));
+	send_copy(f, picture, photo, all, PRIMARY, 300, 200);
+	assert_shown(f, PRIMARY, "jpeg");
+	image_sender_finish(&f->sender);
+	image_unref(photo);
+	image_unref(text);
+}
+
+/* ---- caches ---- */
+
+static struct image *cached_image(struct fixture *f, uint64_t id, uint32_t width, uint32_t height)
+{
+	struct image *image;
+
+	/* Equal ids mean equal pictures. */
+	f->seed = (uint32_t)id * 7919u + 1;
+	image = make_image(f, IMAGE_ARGB8888, (enum content)(id % CONTENTS),
+		(enum high)(id % HIGHS), width, height);
+	image->id = id;
+	image->flags |= IMAGE_CACHE_ME;
+	return image;
+}
+
+/* Far more pictures than the viewer keeps, some again and again, on all surfaces, in parts and whole:
+ * our viewer closes the link if it is ever made to keep more than it said, or asked for what it has
+ * not. */
+static void test_pixmap_cache(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t from_cache = 0, order = 99;
+
+	start_sender(f, 60000, 1 << 18);
+	for (uint32_t i = 0; i < 1500; i++) {
+		uint64_t id;
+		struct image *image;
+		uint32_t surface;
+
+		order = order * 1664525u + 1013904223u;
+		id = order >> 28 ? 1 + (order >> 16) % 12 : 1 + (order >> 8) % 300;
+		image = cached_image(f, id, 20 + (uint32_t)id % 60, 10 + (uint32_t)id % 37);
+		f->seed = order;
+		surface = order >> 12 & 1;
+		if (order >> 14 & 1)
+			show_part(f, image, surface);
+		else
+			from_cache += show(f, image, surface, (int32_t)(noise(f) % 500),
+					      (int32_t)(noise(f) % 400)) ==
+				SPICE_IMAGE_TYPE_FROM_CACHE;
+		image_unref(image);
+		assert_true(f->sender.pixmaps.pixels <= 60000);
+		if (i % 50 == 0) {
+			stage_settle(&f->stage);
+			assert_int_equal(f->stage.client->display.images.cache.pixels,
+				f->sender.pixmaps.pixels);
+		}
+		if (i % 500 == 499)
+			f->server->image_epoch++; /* the guest begins anew */
+	}
+	assert_true(from_cache > 100);
+	assert_shown(f, PRIMARY, "cache");
+	assert_shown(f, ALPHA, "cache");
+	image_sender_finish(&f->sender);
+}
+
+/* A picture kept without its alpha is no use to whom reads that. */
+static void test_alpha_in_cache(void **state)
+{
+	struct fixture *f = *state;
+	struct image *image = cached_image(f, CONTENTS * HIGHS * 3 + 2, 50, 40);
+	struct rect all = rect_make(0, 0, 50, 40);
+	struct picture *picture;
+
+	start_sender(f, 60000, 1 << 18);
+	show(f, image, PRIMARY, 0, 0);
+	assert_int_equal(show(f, image, PRIMARY, 0, 0), SPICE_IMAGE_TYPE_FROM_CACHE);
+	assert_int_not_equal(show(f, image, ALPHA, 0, 0), SPICE_IMAGE_TYPE_FROM_CACHE);
+	assert_int_equal(show(f, image, ALPHA, 60, 0), SPICE_IMAGE_TYPE_FROM_CACHE);
+	picture = begin(f, image, &all, ALPHA, 0);
+	assert_int_not_equal(
+		send_copy(f, picture, image, all, ALPHA, 0, 60), SPICE_IMAGE_TYPE_FROM_CACHE);
+	assert_int_equal(show(f, image, PRIMARY, 60, 60), SPICE_IMAGE_TYPE_FROM_CACHE);
+	assert_shown(f, PRIMARY, "alpha");
+	assert_shown(f, ALPHA, "alpha");
+	image_sender_finish(&f->sender);
+	image_unref(image);
+}
+
+/* More palettes than there are slots, in an order that comes back to old ones. */
+static void test_palette_cache(void **state)
+{
+	struct fixture *f = *state;
+
+	start_sender(f, 0, 1 << 18);
+	for (uint32_t i = 0; i < 600; i++) {
+		uint32_t which = i % 3 ? i % 200 : i % 7;
+		struct image *image = make_image(f, IMAGE_XRGB8888, TWO, HIGH_ZERO, 40, 20);
+
+		for (size_t n = 0; n < (size_t)image->stride * image->height; n += 4)
+			image->data[n] = (uint8_t)(image->data[n] ^ which);
+		show(f, image, PRIMARY, (int32_t)(i % 15) * 40, (int32_t)(i / 15 % 20) * 20);
+		image_unref(image);
+	}
+	assert_shown(f, PRIMARY, "palettes");
+	image_sender_finish(&f->sender);
+}
+
+/* ---- order, and others ---- */
+
+enum { IN_FLIGHT = 24 };
+
+/* Many begun before any is sent, large and small, in all of the ways: they are made by the pool as it
+ * comes, and understood in the order of their beginnings. */
+static void test_in_flight(void **state)
+{
+	struct fixture *f = *state;
+	struct picture *pictures[IN_FLIGHT];
+	struct image *images[IN_FLIGHT];
+
+	start_sender(f, 1 << 20, 1 << 20);
+	for (uint32_t i = 0; i < IN_FLIGHT; i++) {
+		struct rect all;
+
+		images[i] = make_image(f, i % 5 ? IMAGE_XRGB8888 : IMAGE_ARGB8888,
+			i % 3 ? TEXT : PHOTO, HIGH_ANY, i % 4 ? 400 : 30, i % 4 ? 200 : 30);
+		if (i % 2) {
+			images[i]->id = 1000 + i;
+			images[i]->flags |= IMAGE_CACHE_ME;
+		}
+		all = rect_make(0, 0, (int32_t)images[i]->width, (int32_t)images[i]->height);
+		pictures[i] = begin(f, images[i], &all, ALPHA, PICTURE_COPIED);
+	}
+	for (uint32_t i = 0; i < IN_FLIGHT; i++) {
+		struct rect all =
+			rect_make(0, 0, (int32_t)images[i]->width, (int32_t)images[i]->height);
+
+		send_copy(f, pictures[i], images[i], all, ALPHA, (int32_t)i * 8, (int32_t)i * 9);
+		image_unref(images[i]);
+	}
+	assert_true(f->told > 0);
+	assert_shown(f, ALPHA, "in flight");
+	image_sender_finish(&f->sender);
+}
+
+/* A viewer that goes while its pictures are being made. Whether all ends well, tools say. */
+static void test_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct image *image = make_image(f, IMAGE_XRGB8888, TEXT, HIGH_ZERO, 600, 400);
+	struct rect all = rect_make(0, 0, 600, 400);
+	struct picture *pictures[8];
+
+	start_sender(f, 0, 1 << 20);
+	for (uint32_t i = 0; i < 8; i++) {
+		all.right = 600 - (int32_t)i;
+		pictures[i] = begin(f, image, &all, PRIMARY, PICTURE_COPIED);
+	}
+	for (uint32_t i = 0; i < 8; i += 2)
+		picture_unref(pictures[i]);
+	loop_run_once(f->stage.loop, 20);
+	image_sender_finish(&f->sender);
+	f->told = 0;
+	for (uint32_t i = 0; i < 20; i++)
+		loop_run_once(f->stage.loop, 5);
+	assert_int_equal(f->told, 0);
+	for (uint32_t i = 1; i < 8; i += 2)
+		picture_unref(pictures[i]);
+	image_unref(image);
+}
+
+/* Two viewers of one picture: it is encoded once, whether the other's is under way or done. */
+static void test_shared(void **state)
+{
+	struct fixture *f = *state;
+	struct image *image = make_image(f, IMAGE_XRGB8888, PHOTO, HIGH_ZERO, 600, 400);
+	struct rect all = rect_make(0, 0, 600, 400);
+	struct image_sender other;
+	struct msg_display_init init = { .glz_window_size = 1 << 20 };
+	struct picture *picture, *others;
+	struct proto_image wire, other_wire;
+
+	start_sender(f, 0, 1 << 20);
+	assert_int_equal(image_sender_init(&other, f->server, f->sender.link, &init, NULL), 0);
+	picture = begin(f, image, &all, PRIMARY, PICTURE_COPIED);
+	others = image_sender_begin(
+		&other, image, &all, SURFACE_XRGB8888, PICTURE_COPIED, on_ready, f);
+	assert_non_null(others);
+	await(f, picture);
+	assert_true(picture_ready(others));
+	picture_describe(picture, &wire, &all);
+	picture_describe(others, &other_wire, &all);
+	assert_int_equal(wire.type, SPICE_IMAGE_TYPE_QUIC);
+	assert_ptr_equal(wire.packed.data, other_wire.packed.data);
+	picture_unref(picture);
+	picture_unref(others);
+	image_sender_finish(&other);
+	image_sender_finish(&f->sender);
+	image_unref(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_all_kinds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_choice, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_preferred, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_jpeg, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pixmap_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_alpha_in_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_palette_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_in_flight, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
