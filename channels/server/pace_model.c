@@ -15,6 +15,8 @@ enum {
 	RTT_NOISE_US = 500,
 	DRAIN_MS = 1000, /* for so long what users wait for is sent as ever */
 	CLEAN_MIN = 512,
+	CLEAN_PINGS = 3,
+	RTT_DRIFT_MS = 5,
 	WHILE_MS = 50, /* the rate is measured for a round trip, and for so long */
 	PING_INTERVAL_MS = 10, /* between pings behind few bytes */
 	QUANTUM_MAX = 256 << 10, /* bytes without a ping */
@@ -118,25 +120,42 @@ uint32_t pace_model_ping(struct pace_model *model, size_t bytes, uint64_t now_ns
 
 /* ---- answers ---- */
 
+/* A way that became much longer is learnt as a new one, when several pings in a row say so: that a
+ * viewer was busy for a moment is no reason. */
+static void learn_clean(struct pace_model *model, uint64_t rtt_ns, uint64_t now_ns)
+{
+	model->clean_id = 0;
+	if (rtt_ns <= model->rtt_ns + model->rtt_ns / 4 + RTT_DRIFT_MS * MS) {
+		model->clean_count = 0;
+		model->rtt_known_ns = now_ns;
+		return;
+	}
+	model->clean_ns = model->clean_count++ ? MIN(model->clean_ns, rtt_ns) : rtt_ns;
+	if (model->clean_count < CLEAN_PINGS)
+		return;
+	model->clean_count = 0;
+	model->rtt_ns = model->clean_ns;
+	model->rtt_known_ns = now_ns;
+	model->starting = true;
+}
+
 static void learn_rtt(struct pace_model *model, const struct pace_ping *ping, uint64_t now_ns)
 {
 	uint64_t rtt_ns = MAX(now_ns - ping->sent_ns, 1ull);
-	uint64_t about_ns = model->rtt_ns + model->rtt_ns / 20 + RTT_NOISE_US * 1000;
 
-	/* A way that became much longer is learnt as a new one. */
-	if (ping->id == model->clean_id && rtt_ns > about_ns + model->rtt_ns / 4)
-		model->starting = true;
-	if (!model->rtt_ns || rtt_ns < model->rtt_ns || ping->id == model->clean_id)
+	if (!model->rtt_ns || rtt_ns < model->rtt_ns)
 		model->rtt_ns = rtt_ns;
-	if (rtt_ns <= about_ns || model->rtt_ns == rtt_ns) {
+	if (rtt_ns <= model->rtt_ns + model->rtt_ns / 20 + RTT_NOISE_US * 1000)
 		model->rtt_known_ns = now_ns;
+	if (ping->id == model->clean_id)
+		learn_clean(model, rtt_ns, now_ns);
+	else if (model->clean_id && ping->id - model->clean_id <= INT32_MAX)
+		model->clean_id = 0; /* its answer did not come */
+	if (model->rtt_known_ns == now_ns)
 		end_drain(model);
-	}
-	model->queue_ns = rtt_ns - model->rtt_ns;
+	model->queue_ns = rtt_ns - MIN(rtt_ns, model->rtt_ns);
 	if (model->queue_ns <= 2 * QUEUE_MS * MS)
 		model->short_ns = now_ns;
-	if (model->clean_id && ping->id - model->clean_id <= INT32_MAX)
-		model->clean_id = 0;
 }
 
 /* The rate is that of a busy link: from when the answer before came, or the first of these bytes

@@ -34,6 +34,8 @@ struct pace_model {
 	uint32_t first, count;
 	uint32_t next_id;
 	uint32_t clean_id; /* of the ping that measures the least round trip anew; 0: none */
+	uint32_t clean_count; /* such pings in a row that were longer than what is known, */
+	uint64_t clean_ns; /* and the least of them */
 	bool starting; /* no queue was seen: the window doubles with each round trip */
 	bool draining; /* less is sent until the least round trip can be measured anew: */
 	bool draining_all; /* also of what users wait for, as the rest alone was not enough */

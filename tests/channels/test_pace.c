@@ -29,6 +29,7 @@ struct sim {
 	uint64_t bytes_per_s;
 	uint64_t delay_ns; /* each way */
 	uint64_t jitter_ns; /* at most, added each way */
+	uint64_t hiccup_ns; /* one answer in eight is late by so much, and those behind it */
 	bool answers;
 	uint64_t busy_until_ns;
 	uint64_t arrives_ns, pong_ns; /* of the last: the order is kept */
@@ -74,6 +75,8 @@ static void ping(struct sim *sim)
 		return;
 	assert_true(sim->pong_count < PONGS_MAX);
 	sim->pong_ns = MAX(sim->pong_ns, arrives + sim->delay_ns + jitter(sim));
+	if (sim->hiccup_ns && sim->seed >> 29 == 0)
+		sim->pong_ns = MAX(sim->pong_ns, arrives + sim->delay_ns + sim->hiccup_ns);
 	sim->pongs[(sim->pong_first + sim->pong_count++) % PONGS_MAX] =
 		(struct pong){ id, sim->pong_ns };
 }
@@ -253,6 +256,27 @@ static void test_jitter(void **state)
 	assert_between(sim.wait_max_ns / MS, 0, 150);
 }
 
+/* A viewer that is busy at times is not taken for another link. */
+static void test_busy_viewer(void **state)
+{
+	static const uint32_t kbits[] = { 512, 2000, 8000 };
+	struct sim sim;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kbits); i++) {
+		begin(&sim, kbits[i], 5000);
+		sim.hiccup_ns = 30 * MS;
+		sim.frame_bytes = kbits[i] * 4;
+		sim.frame_every_ns = 33 * MS;
+		run(&sim, 5 * S);
+		for (int n = 0; n < 60; n++) {
+			run(&sim, S);
+			assert_between(
+				sim.model.rate, sim.bytes_per_s / 2, sim.bytes_per_s * 3 / 2);
+		}
+	}
+}
+
 /* A video of a little more than the link carries, and somebody who types beside it. */
 static void test_echo_beside_video(void **state)
 {
@@ -375,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_rate_changes),
 		cmocka_unit_test(test_way_gets_longer),
 		cmocka_unit_test(test_jitter),
+		cmocka_unit_test(test_busy_viewer),
 		cmocka_unit_test(test_echo_beside_video),
 		cmocka_unit_test(test_nothing_when_idle),
 		cmocka_unit_test(test_no_answers),
