@@ -185,8 +185,11 @@ static void open_on(struct client_channel *channel, int fd)
 			.channel_caps = channel->ops->caps },
 		.password = client->password,
 	};
-	int err = fd < 0 ? fd : link_connect(&channel->link, &config, fd, &channel->handler);
+	int err;
 
+	if (client->options.mjpeg_only && channel->ops->type == SPICE_CHANNEL_DISPLAY)
+		config.request.channel_caps &= ~(1u << SPICE_DISPLAY_CAP_CODEC_VP8);
+	err = fd < 0 ? fd : link_connect(&channel->link, &config, fd, &channel->handler);
 	if (err < 0)
 		end_unreachable(client, err);
 }

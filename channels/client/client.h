@@ -41,6 +41,7 @@ struct spice_client_options {
 	uint32_t cache_bytes; /* of pictures at our side, 4 a pixel; at most SPICE_CLIENT_CACHE_MAX */
 	uint32_t glz_window_bytes; /* 4 a pixel; at most SPICE_CLIENT_GLZ_MAX */
 	enum spice_client_compression compression;
+	bool mjpeg_only; /* of video: for tests, as clients without VP8 are */
 	/* Wishes for the guest's agent. */
 	uint8_t color_depth; /* 16 or 32; 0: as it is */
 	bool no_wallpaper;

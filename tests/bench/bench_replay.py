@@ -223,7 +223,8 @@ def main():
 	parser.add_argument("--pace", action="append", choices=("fast", "recorded"))
 	parser.add_argument("--area", help="where the video is, for PSNR and SSIM")
 	parser.add_argument("--server", action="append", default=[], help="an option for qxl-replay")
-	parser.add_argument("--client", action="append", default=[], help="an option for replay-client")
+	parser.add_argument("--client", action="append", default=[],
+		help="an option for replay-client (--client=--mjpeg: it knows no VP8)")
 	parser.add_argument("--no-peer", action="store_true")
 	parser.add_argument("traces", nargs="*")
 	args = parser.parse_args()

@@ -310,7 +310,7 @@ static bool parse_area(struct rect *area, const char *text)
 static int usage(void)
 {
 	fputs("Usage: replay-client [--final FILE.png] [--frames FILE --area WxH+X+Y [--every N]]\n"
-	      "                     [-v] HOST:PORT\n",
+	      "                     [--mjpeg] [-v] HOST:PORT\n",
 		stderr);
 	return 2;
 }
@@ -322,6 +322,7 @@ int main(int argc, char **argv)
 		{ "frames", required_argument, NULL, 'F' },
 		{ "area", required_argument, NULL, 'a' },
 		{ "every", required_argument, NULL, 'e' },
+		{ "mjpeg", no_argument, NULL, 'm' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -343,6 +344,7 @@ int main(int argc, char **argv)
 				return usage();
 			break;
 		case 'e': w.every = MAX((uint32_t)strtoul(optarg, NULL, 10), 1u); break;
+		case 'm': config.options.mjpeg_only = true; break;
 		case 'v': log_set_level(log_enabled(LOG_INFO) ? LOG_DEBUG : LOG_INFO); break;
 		default: return usage();
 		}

@@ -35,7 +35,9 @@ struct quality {
 	struct band bands[BANDS_MAX];
 	uint32_t band_count;
 	uint64_t frames;
-	double psnr, ssim, psnr_min;
+	double psnr, ssim, squares;
+	double *psnrs; /* of each frame */
+	size_t capacity;
 };
 
 static uint32_t band_rows(const struct quality *q, uint32_t band)
@@ -203,6 +205,26 @@ static void add_ssim(const struct quality *q, uint32_t band, const uint8_t *a, c
 	}
 }
 
+static double psnr_of(double error)
+{
+	return error > 0 ? MIN(10 * log10(255.0 * 255.0 / error), PSNR_MAX) : PSNR_MAX;
+}
+
+static int keep_psnr(struct quality *q, double psnr)
+{
+	if (q->frames == q->capacity) {
+		size_t capacity = MAX(2 * q->capacity, (size_t)256);
+		double *grown = realloc(q->psnrs, capacity * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		q->psnrs = grown;
+		q->capacity = capacity;
+	}
+	q->psnrs[q->frames] = psnr;
+	return 0;
+}
+
 static void judge(struct quality *q, const uint8_t *frame)
 {
 	double error = 0, ssim = 0, psnr;
@@ -223,9 +245,11 @@ static void judge(struct quality *q, const uint8_t *frame)
 		add_ssim(q, b, q->bands[b].states[at], shown, &ssim, &windows);
 	}
 	error /= (double)pixels;
-	psnr = error > 0 ? MIN(10 * log10(255.0 * 255.0 / error), PSNR_MAX) : PSNR_MAX;
-	q->psnr_min = q->frames ? MIN(q->psnr_min, psnr) : psnr;
+	psnr = psnr_of(error);
+	if (keep_psnr(q, psnr) < 0)
+		return;
 	q->psnr += psnr;
+	q->squares += error;
 	q->ssim += windows ? ssim / (double)windows : 1;
 	q->frames++;
 }
@@ -250,20 +274,30 @@ static int read_frames(struct quality *q, FILE *file)
 	return frame ? 0 : -ENOMEM;
 }
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The mean counts every frame alike, exact ones as PSNR_MAX; "pooled" is that of all their errors. */
 static void report(const struct quality *q)
 {
-	uint64_t states = 0, shown = 0;
+	uint64_t states = 0, shown = 0, n = q->frames;
 
 	for (uint32_t b = 0; b < q->band_count; b++) {
 		states += q->bands[b].count;
 		for (uint32_t i = 0; i < q->bands[b].count; i++)
 			shown += q->bands[b].shown && q->bands[b].shown[i];
 	}
-	printf("{\"frames\": %" PRIu64
-	       ", \"psnr_db\": %.2f, \"psnr_min_db\": %.2f, \"ssim\": %.4f, "
+	if (n)
+		qsort(q->psnrs, n, sizeof(*q->psnrs), compare);
+	printf("{\"frames\": %" PRIu64 ", \"psnr_db\": %.2f, \"psnr_pooled_db\": %.2f, "
+	       "\"psnr_median_db\": %.2f, \"psnr_min_db\": %.2f, \"ssim\": %.4f, "
 	       "\"states_shown\": %.3f}\n",
-		q->frames, q->frames ? q->psnr / (double)q->frames : 0, q->psnr_min,
-		q->frames ? q->ssim / (double)q->frames : 0,
+		n, n ? q->psnr / (double)n : 0, n ? psnr_of(q->squares / (double)n) : 0,
+		n ? q->psnrs[n / 2] : 0, n ? q->psnrs[0] : 0, n ? q->ssim / (double)n : 0,
 		states ? (double)shown / (double)states : 0);
 }
 
@@ -275,6 +309,7 @@ static void quality_free(struct quality *q)
 		free(q->bands[b].states);
 		free(q->bands[b].shown);
 	}
+	free(q->psnrs);
 	free(q);
 }
 
