@@ -14,6 +14,7 @@
 #include "cmd/cmd.h"
 #include "cmd/listen.h"
 #include "cmd/serial.h"
+#include "cmd/unpack.h"
 #include "core/log.h"
 #include "core/pool.h"
 #include "core/util.h"
@@ -265,6 +266,7 @@ static int build_machine(struct session *session)
 	struct qxl_config qxl = {
 		.vga_bios = { embed_vgabios_qxl_start,
 			(size_t)(embed_vgabios_qxl_end - embed_vgabios_qxl_start) },
+		.unpack = unpack_image,
 	};
 	char *error = NULL;
 	int err = load_kernel(session, &config);

@@ -240,6 +240,7 @@ int qxl_create(struct qxl **out, struct pci_host *host, struct pci_bus *bus,
 	pci_device_set_subsystem(&qxl->pci, 0x1af4, 0x1100);
 	qxl->loop = host->loop;
 	qxl->sink = sink;
+	qxl->unpack = config->unpack;
 	qxl->mode = QXL_MODE_VGA;
 	qxl->watched = true;
 	err = create_parts(qxl, config);

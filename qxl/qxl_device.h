@@ -42,6 +42,7 @@ struct qxl_memory {
 struct qxl {
 	struct pci_device pci;
 	struct display_sink *sink;
+	qxl_unpack_fn *unpack; /* may be NULL */
 	struct loop *loop;
 	struct qxl_memory *memory;
 	uint8_t *rom;

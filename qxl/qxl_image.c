@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pictures of the guest: QXLImage and QXLBitmap become host-owned images. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <spice/qxl_dev.h>
@@ -181,6 +182,62 @@ static int parse_bitmap_image(const struct qxl_parser *parser, const QXLImage *h
 	return 0;
 }
 
+/* ---- pictures that the driver packed ---- */
+
+/* Small data may stand for many pixels: this is what a large screen has, and takes no long time. */
+#define PACKED_PIXELS_MAX (1u << 24)
+
+static int read_packed(const struct qxl_parser *parser, uint64_t address, enum qxl_packing packing,
+	const QXLImageDescriptor *descriptor, struct image **out)
+{
+	uint64_t pixels = (uint64_t)descriptor->width * descriptor->height;
+	struct qxl_chain chain;
+	uint32_t size;
+	uint8_t *data;
+	int err;
+
+	if (qxl_slots_read(parser->slots, address, &size, sizeof(size)) ||
+		qxl_chain_begin(&chain, parser->slots, address + sizeof(size)))
+		return -EFAULT;
+	/* No codec makes more of them. */
+	if (size == 0 || size > pixels * 16 + 4096)
+		return -EINVAL;
+	data = malloc(size);
+	if (!data)
+		return -ENOMEM;
+	err = qxl_chain_read(&chain, data, size);
+	if (!err)
+		err = parser->unpack(
+			packing, data, size, descriptor->width, descriptor->height, out);
+	free(data);
+	return err;
+}
+
+static int parse_packed_image(const struct qxl_parser *parser, uint64_t address,
+	enum qxl_packing packing, const QXLImageDescriptor *descriptor, const struct rect *area,
+	struct image **out)
+{
+	struct rect all = { 0, 0, (int32_t)descriptor->width, (int32_t)descriptor->height };
+	int err;
+
+	if (descriptor->width == 0 || descriptor->height == 0 ||
+		descriptor->width > SURFACE_MAX_SIDE || descriptor->height > SURFACE_MAX_SIDE ||
+		(area && (rect_empty(area) || !rect_contains(&all, area))))
+		return -EINVAL;
+	if (!parser->unpack || descriptor->width * descriptor->height > PACKED_PIXELS_MAX)
+		return -ENOTSUP;
+	err = read_packed(parser, address + sizeof(*descriptor), packing, descriptor, out);
+	if (err)
+		return err;
+	if (descriptor->flags & QXL_IMAGE_CACHE) {
+		(*out)->id = descriptor->id;
+		(*out)->flags |= IMAGE_CACHE_ME;
+	}
+	if (descriptor->flags & QXL_IMAGE_HIGH_BITS_SET)
+		(*out)->flags |= IMAGE_HIGH_BITS_SET;
+	return 0;
+}
+
 static int parse_surface_image(
 	const struct qxl_parser *parser, uint32_t id, const struct rect *area)
 {
@@ -219,8 +276,13 @@ int qxl_parse_image(const struct qxl_parser *parser, uint64_t address, struct re
 		image.descriptor.type = type;
 		return err ? err : parse_bitmap_image(parser, &image, area, whole, &out->image);
 	case SPICE_IMAGE_TYPE_QUIC:
-	case SPICE_IMAGE_TYPE_LZ_PLT:
+		return parse_packed_image(
+			parser, address, QXL_PACKED_QUIC, &image.descriptor, area, &out->image);
 	case SPICE_IMAGE_TYPE_LZ_RGB:
+		return parse_packed_image(
+			parser, address, QXL_PACKED_LZ, &image.descriptor, area, &out->image);
+	/* No driver has ever made these. */
+	case SPICE_IMAGE_TYPE_LZ_PLT:
 	case SPICE_IMAGE_TYPE_GLZ_RGB:
 	case SPICE_IMAGE_TYPE_JPEG:
 	case SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB:

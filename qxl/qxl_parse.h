@@ -17,6 +17,7 @@
 #include "core/draw.h"
 #include "core/ports.h"
 #include "core/surface.h"
+#include "qxl/qxl.h"
 #include "qxl/qxl_slots.h"
 
 #define QXL_SURFACES_MAX DISPLAY_MAX_SURFACES
@@ -30,6 +31,7 @@ struct qxl_parser {
 	/* The size of a surface; false when there is none. */
 	bool (*surface_size)(void *opaque, uint32_t id, uint32_t *width, uint32_t *height);
 	void *opaque;
+	qxl_unpack_fn *unpack; /* NULL: packed pictures are not supported */
 };
 
 /* A QXLDrawable. With 0, *out is a drawing with one reference, or NULL when it draws nothing. */

@@ -212,7 +212,8 @@ static struct qxl_parser parser_of(struct qxl *qxl)
 		.compat = qxl->compat,
 		.compat_16bpp = qxl->compat_16bpp,
 		.surface_size = qxl_surface_size,
-		.opaque = qxl };
+		.opaque = qxl,
+		.unpack = qxl->unpack };
 }
 
 static int run_draw(struct qxl *qxl, uint64_t address)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/unpack.h"
 #include "core/canvas.h"
 #include "core/util.h"
 #include "qxl/qxl_parse.h"
@@ -77,7 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct screen screen = { 0 };
 	struct qxl_slots slots = { 0 };
 	struct qxl_parser parser = {
-		.slots = &slots, .surface_size = surface_size, .opaque = &screen
+		.slots = &slots,
+		.surface_size = surface_size,
+		.opaque = &screen,
+		.unpack = unpack_image,
 	};
 	const uint64_t address = UINT64_C(1) << 56;
 	uint8_t *memory;

@@ -186,7 +186,7 @@ static void test_legal_but_not_supported(void **state)
 	draw(m, d);
 	assert_skipped(m, guest_address(m, d));
 	assert_int_equal(m->header->release_ring.prod, 1);
-	image->descriptor.type = SPICE_IMAGE_TYPE_QUIC;
+	image->descriptor.type = SPICE_IMAGE_TYPE_QUIC; /* without codecs at hand */
 	d = copy_of(m, image);
 	draw(m, d);
 	assert_skipped(m, guest_address(m, d));
