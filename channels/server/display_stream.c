@@ -16,8 +16,10 @@ enum {
 	REPORT_FRAMES = 15,
 	REPORT_TIMEOUT_MS = 500,
 	DATA_HEADER = 18 + 12, /* of a message, about */
-	MARGIN_MIN_MS = 15, /* frames that come closer to their time: the clock is set back */
-	MARGIN_MAX_MS = 400, /* those come too early: forward */
+	MARGIN_MS = 50, /* that frames should come before they are shown */
+	MARGIN_MIN_MS = 15,
+	MARGIN_MAX_MS = 120,
+	EARLY_REPORTS = 4,
 };
 
 struct stream {
@@ -36,6 +38,7 @@ struct stream {
 	bool owed; /* something was drawn since the last frame's pixels were taken */
 	uint32_t width, height; /* of frames, as the viewer was told at the creation */
 	uint32_t report_id;
+	uint32_t early; /* reports in a row that told of frames that came much too early */
 	uint64_t captured_ns;
 	struct encoded_frame *waiting[FRAMES_WAITING];
 	uint32_t waiting_count;
@@ -548,18 +551,22 @@ uint32_t display_streams_backlog(const struct display_streams *streams)
 
 /* ---- what the viewer tells ---- */
 
-static void on_report(struct stream *stream, const struct msg_stream_report *report)
+/* How long before its time the last frame came. The clock is set back at once when frames come too
+ * late, and forward when they have come much too early for a while. */
+static void adapt_margin(struct stream *stream, const struct msg_stream_report *report)
 {
 	struct channel *main_channel = session_main(stream->owner->channel->session);
-	int32_t margin = report->last_frame_delay;
+	int32_t margin = MAX(report->last_frame_delay, -1000);
 
-	stream_control_report(&stream->control, report->frames, report->drops);
+	stream->early = !report->drops && margin > MARGIN_MAX_MS ? stream->early + 1 : 0;
 	if (!main_channel)
 		return;
-	if (report->drops || margin < MARGIN_MIN_MS)
-		main_channel_lag_add(main_channel, MARGIN_MIN_MS * 2 - MIN(MAX(margin, -1000), 0));
-	else if (margin > MARGIN_MAX_MS)
-		main_channel_lag_add(main_channel, (MARGIN_MAX_MS - margin) / 2);
+	if (margin < MARGIN_MIN_MS || (report->drops && margin < MARGIN_MS)) {
+		main_channel_lag_add(main_channel, MARGIN_MS - MIN(margin, MARGIN_MIN_MS));
+	} else if (stream->early >= EARLY_REPORTS) {
+		main_channel_lag_add(main_channel, (MARGIN_MS - margin) / 2);
+		stream->early = 0;
+	}
 }
 
 int display_streams_report(struct display_streams *streams, const uint8_t *body, size_t size)
@@ -583,7 +590,8 @@ int display_streams_report(struct display_streams *streams, const uint8_t *body,
 		stream_end(stream);
 		stream_begin(streams, video);
 	} else if (report.unique_id == stream->report_id && stream->report_id) {
-		on_report(stream, &report);
+		stream_control_report(&stream->control, report.frames, report.drops);
+		adapt_margin(stream, &report);
 	}
 	return 0;
 }

@@ -14,12 +14,14 @@
 
 enum {
 	TILE = 32, /* pixels of its side */
-	HITS_BEGIN = 4, /* pictures in a row that make a video; fewer where there was one lately */
-	HITS_NEAR = 3, /* that make a tile part of it, when a neighbour began it */
+	HITS_BEGIN = 3, /* pictures in a row that make a video; fewer where there was one lately */
+	HITS_NEAR = 2, /* that make a tile part of it, when a neighbour began it */
 	MIN_WIDTH = 96,
 	MIN_HEIGHT = 64,
-	MIN_DRAW = 256, /* pixels: what is smaller is no picture */
+	MIN_DRAW = 256, /* pixels: what is smaller, or thinner than this, is no picture: */
+	MIN_SIDE = 4,
 	FLAPS_BLEND = 3,
+	GROWN_MAX = 2,
 };
 
 static const uint64_t hit_gap_ns = 10 * MS; /* what comes closer belongs to the same frame */
@@ -31,6 +33,7 @@ static const uint64_t burst_max_ns = 24 * MS; /* so is one that takes this long 
 static const uint64_t flap_ns = 100 * MS;
 static const uint64_t blend_ns = 2000 * MS;
 static const uint64_t regrow_ns = 300 * MS; /* before which a video does not begin anew */
+static const uint64_t settle_ns = 1500 * MS; /* after which that has nothing to do with its birth */
 static const uint64_t check_ns = 500 * MS; /* how often a video's size is looked at */
 
 struct tile {
@@ -51,6 +54,7 @@ struct state {
 	uint64_t burst_ns; /* when the first of `seen` came */
 	uint64_t hit_ns; /* when the last drawing came */
 	uint64_t began_ns;
+	uint32_t grown; /* how often it did, one after the other */
 	uint64_t complete_ns;
 	struct rect recent; /* drawn since check_at_ns - check_ns */
 	uint64_t check_at_ns;
@@ -269,11 +273,21 @@ static struct rect find_area(struct video_detector *detector, uint32_t seed, uin
 				DIV_ROUND_UP((uint32_t)(area)->right, TILE);            \
 			tile < end_; tile++)
 
-static void refuse(struct video_detector *detector, const struct rect *area, uint64_t now_ns)
+static void refuse(struct video_detector *detector, const struct rect *area, uint64_t delay_ns,
+	uint64_t now_ns)
 {
 	/* Even: the lowest bit is find_area()'s. */
 	FOR_EACH_TILE(detector, area, tile)
-	tile->refused_until_ns = (now_ns + refused_ns) & ~1ull;
+	tile->refused_until_ns = (now_ns + delay_ns) & ~1ull;
+}
+
+static void forget(struct video_detector *detector, const struct rect *area)
+{
+	FOR_EACH_TILE(detector, area, tile)
+	{
+		tile->hits = 0;
+		tile->warm_until_ns = 0;
+	}
 }
 
 static bool looks_like_video(struct video_detector *detector, const struct rect *area)
@@ -330,18 +344,27 @@ static struct state *video_begin(
 	return video;
 }
 
-/* Videos that grew begin anew, but not all the time. */
-static bool make_place(struct video_detector *detector, const struct rect *area, uint64_t now_ns)
+/* Videos that grew begin anew, but not all the time; what goes on growing is a thing that moves. */
+static bool may_begin(
+	struct video_detector *detector, const struct rect *area, uint32_t *grown, uint64_t now_ns)
+{
+	for (const struct state *v = detector->videos; v; v = v->next) {
+		struct rect common = rect_intersect(&v->base.area, area);
+
+		if (rect_empty(&common))
+			continue;
+		if (rect_contains(&v->base.area, area) || now_ns - v->began_ns < regrow_ns)
+			return false;
+		if (now_ns - v->began_ns < settle_ns)
+			*grown = MAX(*grown, v->grown + 1);
+	}
+	return true;
+}
+
+static void end_overlapping(struct video_detector *detector, const struct rect *area)
 {
 	struct state *next;
 
-	for (struct state *v = detector->videos; v; v = v->next) {
-		struct rect common = rect_intersect(&v->base.area, area);
-
-		if (!rect_empty(&common) &&
-			(rect_contains(&v->base.area, area) || now_ns - v->began_ns < regrow_ns))
-			return false;
-	}
 	for (struct state *v = detector->videos; v; v = next) {
 		struct rect common = rect_intersect(&v->base.area, area);
 
@@ -349,7 +372,6 @@ static bool make_place(struct video_detector *detector, const struct rect *area,
 		if (!rect_empty(&common))
 			video_end(detector, v);
 	}
-	return true;
 }
 
 /* Looks for a video around a tile that was drawn on often enough. */
@@ -357,14 +379,25 @@ static struct state *try_begin(
 	struct video_detector *detector, const struct rect *drawn, uint32_t seed, uint64_t now_ns)
 {
 	struct rect area = find_area(detector, seed, now_ns);
+	struct state *video;
+	uint32_t grown = 0;
 
+	if (!rect_empty(&area) && !may_begin(detector, &area, &grown, now_ns))
+		return NULL;
 	if (rect_empty(&area) || !looks_like_video(detector, &area)) {
-		refuse(detector, rect_empty(&area) ? drawn : &area, now_ns);
+		refuse(detector, rect_empty(&area) ? drawn : &area, refused_ns, now_ns);
 		return NULL;
 	}
-	if (!make_place(detector, &area, now_ns))
+	end_overlapping(detector, &area);
+	if (grown > GROWN_MAX) {
+		forget(detector, &area);
+		refuse(detector, &area, warm_ns, now_ns);
 		return NULL;
-	return video_begin(detector, &area, now_ns);
+	}
+	video = video_begin(detector, &area, now_ns);
+	if (video)
+		video->grown = grown;
+	return video;
 }
 
 /* ---- drawings ---- */
@@ -431,13 +464,9 @@ static bool still_video(struct video_detector *detector, struct state *video, ui
 		keep_warm(detector, video, now_ns);
 		return true;
 	}
-	FOR_EACH_TILE(detector, &video->base.area, tile)
-	{
-		tile->hits = 0;
-		tile->warm_until_ns = 0;
-	}
+	forget(detector, &video->base.area);
 	if (fits)
-		refuse(detector, &video->base.area, now_ns);
+		refuse(detector, &video->base.area, refused_ns, now_ns);
 	return false;
 }
 
@@ -539,6 +568,22 @@ static void other_drawn(struct video_detector *detector, const struct rect *area
 	}
 }
 
+/* Windows that move and text that scrolls are none, whatever is drawn in the gaps; and a video that is
+ * moved is looked for at its new place. */
+static void copied(struct video_detector *detector, const struct rect *area)
+{
+	struct state *next;
+
+	forget(detector, area);
+	for (struct state *v = detector->videos; v; v = next) {
+		struct rect common = rect_intersect(&v->base.area, area);
+
+		next = v->next;
+		if (rect_area(&common) > rect_area(&v->base.area) / 2)
+			video_end(detector, v);
+	}
+}
+
 static bool is_picture(const struct image *image)
 {
 	return image && image_format_palette(image->format) == 0 && image->format != IMAGE_A8;
@@ -554,6 +599,11 @@ static bool brings_picture(const struct draw *draw)
 	case DRAW_COMPOSITE: return is_picture(draw->composite.source.image);
 	default: return false;
 	}
+}
+
+static bool large_enough(const struct rect *area)
+{
+	return rect_area(area) >= MIN_DRAW && MIN(rect_width(area), rect_height(area)) >= MIN_SIDE;
 }
 
 static bool ready(struct video_detector *detector, uint32_t surface_id)
@@ -578,10 +628,13 @@ void video_detector_draw(struct video_detector *detector, const struct draw *dra
 	area = rect_intersect(&area, &detector->bounds);
 	if (rect_empty(&area))
 		return;
-	if (brings_picture(draw) && rect_area(&area) >= MIN_DRAW)
+	if (brings_picture(draw) && large_enough(&area)) {
 		picture_drawn(detector, &area, clip, now_ns);
-	else
-		other_drawn(detector, &area, clip, now_ns);
+		return;
+	}
+	if (draw->type == DRAW_COPY_BITS)
+		copied(detector, &area);
+	other_drawn(detector, &area, clip, now_ns);
 }
 
 void video_detector_dirty(struct video_detector *detector, uint32_t surface_id,
@@ -590,7 +643,7 @@ void video_detector_dirty(struct video_detector *detector, uint32_t surface_id,
 	struct rect area = rect_intersect(dirty, &detector->bounds);
 
 	detector->took = NULL;
-	if (ready(detector, surface_id) && rect_area(&area) >= MIN_DRAW)
+	if (ready(detector, surface_id) && large_enough(&area))
 		picture_drawn(detector, &area, NULL, now_ns);
 }
 
