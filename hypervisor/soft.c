@@ -28,7 +28,7 @@ static void reset_core(struct soft_cpu *cpu)
 
 	memset(cpu->regs, 0, sizeof(cpu->regs));
 	cpu->regs[SOFT_RIP] = 0xfff0;
-	cpu->regs[SOFT_RDX] = 0x00800f12;
+	cpu->regs[SOFT_RDX] = SOFT_SIGNATURE;
 	cpu->cc = 0;
 	cpu->eflags = 0;
 	for (unsigned i = 0; i < SOFT_SEGS; i++)

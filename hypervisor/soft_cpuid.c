@@ -59,7 +59,7 @@ static void leaf_1(const struct soft_cpu *cpu, uint32_t out[4])
 {
 	unsigned cpus = cpu->engine->base.cpus;
 
-	out[0] = 0x00800f12; /* family 17h */
+	out[0] = SOFT_SIGNATURE; 
 	out[1] = cpu->index << 24 | cpus << 16 | 8 << 8;
 	out[2] = ECX_SSE3 | ECX_SSSE3 | ECX_CX16 | ECX_SSE41 | ECX_SSE42 | ECX_X2APIC | ECX_POPCNT |
 		ECX_TSC_DEADLINE | ECX_XSAVE | ECX_RDRAND | ECX_HYPERVISOR;
@@ -113,7 +113,7 @@ static void extended(const struct soft_cpu *cpu, uint32_t leaf, uint32_t out[4])
 			"AuthcAMDenti");
 		break;
 	case 1:
-		out[0] = 0x00800f12;
+		out[0] = SOFT_SIGNATURE;
 		out[2] = 1 << 0; /* LAHF in 64-bit mode */
 		if (cpu->engine->base.cpus > 1)
 			out[2] |= 1 << 1;
@@ -193,6 +193,10 @@ enum {
 	MSR_GS_BASE = 0xc0000101,
 	MSR_KERNEL_GS_BASE = 0xc0000102,
 	MSR_TSC_AUX = 0xc0000103,
+	/* AMD's, read by systems that see the signature; zero, and not changed by writes. */
+	MSR_SYSCFG = 0xc0010010,
+	MSR_HWCR = 0xc0010015,
+	MSR_INT_PENDING = 0xc0010055,
 };
 
 /* MTRRs are kept and have no effect: 16 variable, 11 fixed, the default. */
@@ -262,7 +266,10 @@ int soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *value)
 	case MSR_EFER: *value = cpu->efer; return 0;
 	case MSR_MTRR_CAP: *value = 8 | 1 << 8 | 1 << 10; return 0;
 	case MSR_MCG_CAP:
-	case MSR_UCODE: *value = 0; return 0;
+	case MSR_UCODE:
+	case MSR_SYSCFG:
+	case MSR_HWCR:
+	case MSR_INT_PENDING: *value = 0; return 0;
 	default: return -EINVAL;
 	}
 }
@@ -317,7 +324,10 @@ int soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t value)
 	switch (msr) {
 	case MSR_TSC: cpu->tsc_offset += (int64_t)(value - soft_tsc(cpu)); return 0;
 	case MSR_EFER: return write_efer(cpu, value);
-	case MSR_UCODE: return 0;
+	case MSR_UCODE:
+	case MSR_SYSCFG:
+	case MSR_HWCR:
+	case MSR_INT_PENDING: return 0;
 	default: return -EINVAL;
 	}
 }

@@ -9,6 +9,9 @@
 #include "hypervisor/soft_cpu.h"
 #include "hypervisor/soft_irq.h"
 
+/* Family 15, model 107, stepping 1 of AMD: what guests know of it (no flaws that need work-arounds
+ * with a price, no MSRs beyond the architecture's) suits this CPU. */
+#define SOFT_SIGNATURE  0x00060fb1
 #define SOFT_MAX_CPUS   8 /* as many as a byte of soft_engine.code_map has bits */
 #define SOFT_PAGE       4096u
 #define SOFT_PAGE_MASK  (~UINT64_C(4095))
