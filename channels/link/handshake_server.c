@@ -65,6 +65,7 @@ static int ticket_check(struct link *link, const uint8_t *ticket)
 	uint32_t result;
 	int ret;
 
+	link->answer_ns = clock_monotonic_ns() - link->reply_ns;
 	if (password && !ticket_key_check(link->key, ticket, password)) {
 		ret = result_send(link, SPICE_LINK_ERR_PERMISSION_DENIED);
 		if (ret == 0)
@@ -123,6 +124,7 @@ static int key_input(struct link *link)
 	ret = reply_send(link, SPICE_LINK_ERR_OK, ticket_key_public(link->key), 2);
 	if (ret < 0)
 		return ret;
+	link->reply_ns = clock_monotonic_ns();
 	link->input = link_peer_has_common_cap(link, SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION)
 		? mechanism_input
 		: ticket_input;

@@ -452,6 +452,11 @@ const struct link_request *link_request(const struct link *link)
 	return &link->request;
 }
 
+uint64_t link_answer_ns(const struct link *link)
+{
+	return link->answer_ns;
+}
+
 bool link_is_up(const struct link *link)
 {
 	return link->state == LINK_UP;

@@ -69,6 +69,8 @@ struct link {
 	struct link_accept_config accept;
 	struct ticket_key *key;
 	struct ticket_wait key_wait;
+	uint64_t reply_ns; /* when the key went out */
+	uint64_t answer_ns; /* what the ticket took from then on */
 	/* Client's handshake. */
 	char *password;
 	uint32_t handshake_bytes; /* of the peer's link message */

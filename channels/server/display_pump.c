@@ -10,6 +10,7 @@ enum {
 	PIECE_BYTES = 512 << 10, /* pixels in one message, at four bytes each: all CPUs get some */
 	PIECE_BYTES_LEAST = 32 << 10,
 	PICTURE_BYTES = 40 << 20, /* a first picture that is still sent whole: 4K is 33 MB */
+	NEAR_US = 10 * 1000, /* a shorter round trip, and nothing is slow until it shows */
 	SLOW_RATE = 4 << 20, /* bytes a second: below, pieces take no longer than this: */
 	PIECE_TIME_PART = 20, /* of a second */
 	PACKED = 4, /* how much smaller pixels get, about */
@@ -57,6 +58,15 @@ static void send_mark(struct display_pump *pump)
 	pump->want_mark = false;
 }
 
+static void await_picture(struct display_pump *pump, const struct queue_item *item)
+{
+	struct rect all = { 0, 0, (int32_t)item->width, (int32_t)item->height };
+
+	pump->want_mark = true;
+	region_clear(&pump->unseen);
+	region_add_rect(&pump->unseen, &all);
+}
+
 static void send_draw(struct display_pump *pump, struct pump_job *job)
 {
 	struct spice_server *server = pump->channel->session->server;
@@ -79,8 +89,11 @@ static void send_draw(struct display_pump *pump, struct pump_job *job)
 		server->stats.draws_as_commands++;
 	if (encoding_lossy(&job->encoding))
 		tell_lossy(pump, item->surface_id, &item->region, 1);
-	if (item->surface_id == DISPLAY_PRIMARY &&
-		(job->pixels || region_empty(&pump->queue->views[DISPLAY_PRIMARY].owed)))
+	if (item->surface_id != DISPLAY_PRIMARY || !pump->want_mark)
+		return;
+	if (job->pixels || draw_is_opaque(item->draw))
+		region_subtract(&pump->unseen, &item->region);
+	if (region_empty(&pump->unseen) || region_empty(&pump->queue->views[DISPLAY_PRIMARY].owed))
 		send_mark(pump);
 }
 
@@ -97,7 +110,7 @@ static void send_ready(struct display_pump *pump)
 			pump->send_surface(pump->channel, job->item);
 			if (job->item->kind == QUEUE_CREATE &&
 				job->item->surface_id == DISPLAY_PRIMARY)
-				pump->want_mark = true;
+				await_picture(pump, job->item);
 		}
 		pump->begun_bytes -= job->bytes;
 		job_finish(job);
@@ -139,11 +152,15 @@ static void begin(struct display_pump *pump, struct queue_item *item, bool pixel
 /* ---- what is next ---- */
 
 /* How many pixels' bytes go into one message. */
-static size_t piece_bytes(const struct display_pump *pump)
+static size_t piece_bytes(struct display_pump *pump)
 {
 	uint64_t rate = pace_rate(pump->pace);
+	uint32_t rtt_us = pace_rtt_us(pump->pace);
 	size_t piece = PIECE_BYTES;
 
+	/* Of a link that may be slow no more than is sent at once anyway. */
+	if (!rate && rtt_us > NEAR_US)
+		piece = pace_room(pump->pace) / 2 * PACKED;
 	if (rate > 0 && rate < SLOW_RATE)
 		piece = (size_t)rate / PIECE_TIME_PART * PACKED;
 	return MIN(MAX(piece, (size_t)PIECE_BYTES_LEAST), (size_t)PIECE_BYTES);
@@ -278,6 +295,7 @@ int display_pump_init(struct display_pump *pump)
 
 	pump->idle = loop_idle_add(loop, on_idle, pump);
 	pump->rest = loop_timer_add(loop, on_rest, pump);
+	region_init(&pump->unseen);
 	return pump->idle && pump->rest ? 0 : -ENOMEM;
 }
 
@@ -292,4 +310,6 @@ void display_pump_finish(struct display_pump *pump)
 		loop_timer_remove(pump->rest);
 	pump->idle = NULL;
 	pump->rest = NULL;
+	region_finish(&pump->unseen);
+	region_init(&pump->unseen);
 }

@@ -40,7 +40,8 @@ struct display_pump {
 	uint32_t count;
 	size_t begun_bytes; /* of all jobs */
 	uint32_t items_in_a_row; /* sent while pixels wait */
-	bool want_mark; /* a primary surface was made, its picture was not sent */
+	bool want_mark; /* a primary surface was made, its picture was not sent: */
+	struct region unseen; /* what of it still lacks */
 	bool running;
 };
 

@@ -39,6 +39,7 @@ int pace_init(struct pace *pace, struct loop *loop, struct link *link, loop_fn *
 	pace->link = link;
 	pace->room = room;
 	pace->opaque = opaque;
+	pace->answer_ns = link_answer_ns(link);
 	pace_model_init(&pace->model);
 	pace->timer = loop_timer_add(loop, on_timer, pace);
 	if (!pace->timer)
@@ -110,7 +111,9 @@ uint64_t pace_rate(const struct pace *pace)
 
 uint32_t pace_rtt_us(const struct pace *pace)
 {
-	return (uint32_t)MIN(pace->model.rtt_ns / 1000, (uint64_t)UINT32_MAX);
+	uint64_t rtt_ns = pace->model.rtt_ns ? pace->model.rtt_ns : pace->answer_ns;
+
+	return (uint32_t)MIN(rtt_ns / 1000, (uint64_t)UINT32_MAX);
 }
 
 uint32_t pace_queue_us(const struct pace *pace)

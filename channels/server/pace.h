@@ -16,6 +16,7 @@
 
 struct pace {
 	struct pace_model model;
+	uint64_t answer_ns; /* a round trip and a little, as the handshake had it */
 	struct link *link;
 	struct loop_timer *timer; /* runs until the first answer */
 	loop_fn *room;
@@ -42,7 +43,8 @@ size_t pace_spare(struct pace *pace);
 /* Bytes a second that the viewer takes; 0: not known, as all that was sent went through at once:
  * treat as fast. */
 uint64_t pace_rate(const struct pace *pace);
-/* The least round trip of late, with the viewer's own time to answer; 0: not known. */
+/* The least round trip of late, with the viewer's own time to answer; before the first answer what
+ * the handshake took. */
 uint32_t pace_rtt_us(const struct pace *pace);
 /* By how much the last round trip was longer: what waits on the way. */
 uint32_t pace_queue_us(const struct pace *pace);
