@@ -205,6 +205,10 @@ static bool sampled_is_exact(const struct judge *judge, const struct draw_source
 	if (source->image && source->image->format == IMAGE_A8)
 		return true;
 	surface = source->image ? NULL : surface_at(judge, source->surface_id);
+	/* spice-gtk forgets to take the transform off the surface again: it would bend what is read
+	 * of it afterwards. */
+	if (surface && sampling->transformed)
+		return false;
 	if (surface && surface->format == SURFACE_A8)
 		return judge->abilities->a8 && source->surface_id != judge->draw->surface_id;
 	return blended_is_exact(judge, source);
@@ -230,14 +234,15 @@ static bool rop3_needs_all(uint8_t code)
 		(code >> 1 & 0x55) != (code & 0x55);
 }
 
+/* Patterns are left to the canvas: their alpha would count, and what lies behind the text may go
+ * undecoded or before the text's own, which no later picture of the GLZ window may refer to. */
 static bool text_is_exact(const struct judge *judge)
 {
 	const struct draw *draw = judge->draw;
 
 	return is_deep(judge->target) && draw->text.string.depth <= 4 &&
-		brush_is_exact(judge, &draw->text.brush) &&
-		(rect_empty(&draw->text.back_area) ||
-			brush_is_exact(judge, &draw->text.back_brush));
+		draw->text.brush.type == BRUSH_SOLID &&
+		(rect_empty(&draw->text.back_area) || draw->text.back_brush.type == BRUSH_SOLID);
 }
 
 static bool is_exact(const struct judge *judge)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A headless real client, spice-gtk's library: _gtk_viewer.py URI. For each path that comes on the
-standard input it writes what it shows there (PPM) and answers with the path, or with an empty line
-while it shows nothing. It ends with its input."""
+standard input it writes what it shows there (PPM; an empty file while it shows nothing). It ends with
+its input."""
 import ctypes
 import os
 import sys
@@ -54,12 +54,9 @@ def on_input(channel, condition, loop):
 	if not path:
 		glib.g_main_loop_quit(pointer(loop))
 		return 0
-	ppm = picture()
-	if ppm:
-		with open(path + b".part", "wb") as f:
-			f.write(ppm)
-		os.rename(path + b".part", path)
-	print(path.decode() if ppm else "", flush=True)
+	with open(path + b".part", "wb") as f:
+		f.write(picture() or b"")
+	os.rename(path + b".part", path)
 	return 1
 
 

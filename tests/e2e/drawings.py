@@ -24,15 +24,18 @@ class GtkViewer(lib.Process):
 		self.folder = lib.temporary_folder()
 		super().__init__([sys.executable, os.path.join(os.path.dirname(__file__), "_gtk_viewer.py"),
 			"spice://127.0.0.1:%d" % port], name="spice-gtk", stdin=-1)
-		self.path = os.path.join(self.folder, "picture.ppm")
+		self.asked = 0
 
 	def picture(self):
 		"""What it shows, None for nothing yet."""
-		before = len(self.output().split("\n"))
-		self.child.stdin.write(self.path.encode() + b"\n")
+		self.asked += 1
+		path = os.path.join(self.folder, "picture%d.ppm" % self.asked)
+		self.child.stdin.write(path.encode() + b"\n")
 		self.child.stdin.flush()
-		lib.wait_until(lambda: len(self.output().split("\n")) > before, 20, "spice-gtk's answer")
-		return lib.read_ppm(self.path) if self.output().split("\n")[-2] else None
+		lib.wait_until(lambda: os.path.exists(path), 20, "spice-gtk's answer")
+		shown = lib.read_ppm(path) if os.path.getsize(path) else None
+		os.unlink(path)
+		return shown
 
 
 def differing_cells(picture, expected, batch):
