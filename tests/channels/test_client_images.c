@@ -369,6 +369,7 @@ static void test_jpeg_alpha(void **state)
 		.base = scene_base_of(0, 0, 16, 16), .alpha = 255, .area = { 0, 0, 16, 16 }
 	};
 	struct buf stream = { 0 };
+	struct msg_draw_fill gray = scene_fill_of(0, 0, 16, 16, 0x202020);
 	uint32_t pixels[256];
 	size_t jpeg_bytes;
 
@@ -383,10 +384,7 @@ static void test_jpeg_alpha(void **state)
 	image.jpeg_alpha.jpeg_size = (uint32_t)jpeg_bytes;
 	image.jpeg_alpha.data = (struct wire_bytes){ buf_bytes(&stream), stream.size };
 	blend.source = image;
-	scene_send_fill(stage,
-		&(struct msg_draw_fill){ .base = scene_base_of(0, 0, 16, 16),
-			.brush = { SPICE_BRUSH_TYPE_SOLID, 0x202020 },
-			.rop = SPICE_ROPD_OP_PUT });
+	scene_send_fill(stage, &gray);
 	STAGE_SEND(stage, DISPLAY, SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND, draw_alpha_blend, blend);
 	for (uint32_t i = 0; i < 256; i++) {
 		uint32_t expected = (pixels[i] & 0xffffff) + (i < 128 ? 0 : 0x202020);

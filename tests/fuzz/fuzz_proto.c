@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every message's parser: the first byte chooses the message, the rest is its body. What is
- * taken must come out of the packer so that it is taken again. */
+/* Every message's parser, each on the whole input. What is taken must come out of the packer so that
+ * it is taken again. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -111,18 +111,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct msg_draw_text text;
 	struct msg_draw_composite composite;
 
-	if (size == 0)
-		return 0;
-	tries[data[0] % ARRAY_SIZE(tries)](data + 1, size - 1);
-	if (msg_draw_copy_parse(&copy, data + 1, size - 1))
+	for (size_t i = 0; i < ARRAY_SIZE(tries); i++)
+		tries[i](data, size);
+	if (msg_draw_copy_parse(&copy, data, size))
 		look(&copy);
-	if (msg_draw_fill_parse(&fill, data + 1, size - 1))
+	if (msg_draw_fill_parse(&fill, data, size))
 		look_at_fill(&fill);
-	if (msg_draw_stroke_parse(&stroke, data + 1, size - 1))
+	if (msg_draw_stroke_parse(&stroke, data, size))
 		look_at_stroke(&stroke);
-	if (msg_draw_text_parse(&text, data + 1, size - 1))
+	if (msg_draw_text_parse(&text, data, size))
 		look_at_text(&text);
-	if (msg_draw_composite_parse(&composite, data + 1, size - 1)) {
+	if (msg_draw_composite_parse(&composite, data, size)) {
 		look_at_image(&composite.composite.source);
 		look_at_image(&composite.composite.mask);
 	}
