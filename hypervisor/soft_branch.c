@@ -254,12 +254,29 @@ soft_fn *soft_call_fn(bool long64)
 	return long64 ? call64 : call_slow;
 }
 
+/* A jump that leads nowhere faults itself; registers are as before. */
+SOFT_SLOW_OP(bad_target)
+{
+	cpu->op = op;
+	soft_raise_error(cpu, SOFT_GP, 0);
+	return NULL;
+}
+static inline bool is_bad_target(const struct soft_cpu *cpu, uint64_t target)
+{
+	return unlikely(cpu->long64 && !soft_canonical(target));
+}
+
 /* op->imm: bytes to take off the stack. */
 SOFT_SLOW_OP(ret_slow)
 {
 	unsigned size = stack_size(cpu, op);
-	uint64_t target = pop(cpu, op, size);
+	uint64_t sp = cpu->regs[SOFT_RSP], target;
 
+	cpu->op = op;
+	target = soft_pop_at(cpu, &sp, size);
+	if (is_bad_target(cpu, target))
+		SOFT_TAIL_CALL(bad_target(cpu, op));
+	soft_stack_set(cpu, sp);
 	soft_stack_set(cpu, cpu->regs[SOFT_RSP] + (uint16_t)op->imm);
 	cpu->regs[SOFT_RIP] = target;
 	SOFT_JUMP_RIP;
@@ -273,6 +290,8 @@ SOFT_OP(ret64)
 	if (!soft_hit_read(cpu, sp, 8, &at))
 		SOFT_TAIL_CALL(ret_slow(cpu, op));
 	memcpy(&target, at, 8);
+	if (unlikely(!soft_canonical(target)))
+		SOFT_TAIL_CALL(bad_target(cpu, op));
 	cpu->regs[SOFT_RSP] = sp + 8 + (uint16_t)op->imm;
 	cpu->regs[SOFT_RIP] = target;
 	SOFT_JUMP_RIP;
@@ -286,13 +305,19 @@ soft_fn *soft_ret_fn(bool long64)
 SOFT_OP(jump_rm)
 {
 	unsigned size = stack_size(cpu, op);
+	uint64_t target;
 
 	cpu->op = op;
-	cpu->regs[SOFT_RIP] = soft_read_rm(cpu, op, size);
+	target = soft_read_rm(cpu, op, size);
+	if (is_bad_target(cpu, target))
+		SOFT_TAIL_CALL(bad_target(cpu, op));
+	cpu->regs[SOFT_RIP] = target;
 	SOFT_JUMP_RIP;
 }
 SOFT_OP(jump_r64)
 {
+	if (unlikely(!soft_canonical(cpu->regs[op->rm])))
+		SOFT_TAIL_CALL(bad_target(cpu, op));
 	cpu->regs[SOFT_RIP] = cpu->regs[op->rm];
 	SOFT_JUMP_RIP;
 }
@@ -303,6 +328,10 @@ SOFT_OP(call_rm)
 
 	cpu->op = op;
 	target = soft_read_rm(cpu, op, size);
+	if (is_bad_target(cpu, target)) {
+		soft_probe_write(cpu, op, cpu->regs[SOFT_RSP] - size, size);
+		SOFT_TAIL_CALL(bad_target(cpu, op));
+	}
 	push(cpu, op, size, cpu->regs[SOFT_RIP] + op->next);
 	cpu->regs[SOFT_RIP] = target;
 	SOFT_JUMP_RIP;

@@ -17,22 +17,20 @@
 		mmx_set(cpu, op->reg, sse_low_of(a));                          \
 	}
 
-#define FOR_EACH_MMX(X)                                                                            \
-	X(punpcklbw, 60)                                                                           \
-	X(punpcklwd, 61) X(punpckldq, 62) X(pcmpgtb, 64) X(pcmpgtw, 65) X(pcmpgtd, 66) X(pcmpeqb,  \
-		74) X(pcmpeqw, 75) X(pcmpeqd, 76) X(psrlw, d1) X(psrld, d2) X(psrlq, d3) X(paddq,  \
-		d4) X(pmullw, d5) X(psubusb, d8) X(psubusw, d9) X(pminub, da) X(pand, db)          \
-		X(paddusb, dc) X(paddusw, dd) X(pmaxub, de) X(pandn, df) X(pavgb, e0) X(psraw, e1) \
-			X(psrad, e2) X(pavgw, e3) X(pmulhuw, e4) X(pmulhw, e5) X(psubsb, e8) X(    \
-				psubsw, e9) X(pminsw, ea) X(por, eb) X(paddsb, ec) X(paddsw, ed)   \
-				X(pmaxsw, ee) X(pxor, ef) X(psllw, f1) X(pslld, f2) X(psllq, f3)   \
-					X(pmuludq, f4) X(pmaddwd, f5) X(psadbw, f6) X(psubb, f8)   \
-						X(psubw, f9) X(psubd, fa) X(psubq, fb)             \
-							X(paddb, fc) X(paddw, fd) X(paddd, fe)
-#define FOR_EACH_MMX3(X)                                                                    \
-	X(pmaddubsw, 04)                                                                    \
-	X(psignb, 08) X(psignw, 09) X(psignd, 0a) X(pmulhrsw, 0b) X(pabsb, 1c) X(pabsw, 1d) \
-		X(pabsd, 1e)
+/* clang-format off */
+#define FOR_EACH_MMX(X) \
+	X(pcmpgtb, 64) X(pcmpgtw, 65) X(pcmpgtd, 66) X(pcmpeqb, 74) X(pcmpeqw, 75) \
+	X(pcmpeqd, 76) X(psrlw, d1) X(psrld, d2) X(psrlq, d3) X(paddq, d4) X(pmullw, d5) \
+	X(psubusb, d8) X(psubusw, d9) X(pminub, da) X(pand, db) X(paddusb, dc) \
+	X(paddusw, dd) X(pmaxub, de) X(pandn, df) X(pavgb, e0) X(psraw, e1) X(psrad, e2) \
+	X(pavgw, e3) X(pmulhuw, e4) X(pmulhw, e5) X(psubsb, e8) X(psubsw, e9) X(pminsw, ea) \
+	X(por, eb) X(paddsb, ec) X(paddsw, ed) X(pmaxsw, ee) X(pxor, ef) X(psllw, f1) \
+	X(pslld, f2) X(psllq, f3) X(pmuludq, f4) X(pmaddwd, f5) X(psadbw, f6) X(psubb, f8) \
+	X(psubw, f9) X(psubd, fa) X(psubq, fb) X(paddb, fc) X(paddw, fd) X(paddd, fe)
+#define FOR_EACH_MMX3(X) \
+	X(pmaddubsw, 04) X(psignb, 08) X(psignw, 09) X(psignd, 0a) X(pmulhrsw, 0b) \
+	X(pabsb, 1c) X(pabsw, 1d) X(pabsd, 1e)
+/* clang-format on */
 
 /* Those that take both operands to pieces: both in one register make the result's lower half. */
 #define MMX_PAIR(name)                                                                         \
@@ -49,6 +47,17 @@
 #define FOR_EACH_PAIR3(X) \
 	X(phaddw, 01) X(phaddd, 02) X(phaddsw, 03) X(phsubw, 05) X(phsubd, 06) X(phsubsw, 07)
 
+/* Of the lower halves: four bytes of memory. */
+#define MMX_LOW(name)                                                          \
+	static void mmx_##name(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                      \
+		__m128i b = sse_low(mmx_source32(cpu, op));                    \
+		__m128i a = sse_low(mmx_get(cpu, op->reg));                    \
+                                                                               \
+		__asm__(#name " %1, %0" : "+x"(a) : "x"(b));                   \
+		mmx_enter(cpu);                                                \
+		mmx_set(cpu, op->reg, sse_low_of(a));                          \
+	}
 /* The upper halves interleaved are the upper half of the lower ones'. */
 #define MMX_HIGH(name, low)                                                    \
 	static void mmx_##name(struct soft_cpu *cpu, const struct soft_op *op) \
@@ -67,6 +76,9 @@ FOR_EACH_MMX(MMX_FUNCTION)
 FOR_EACH_MMX3(MMX_FUNCTION)
 FOR_EACH_PAIR(PAIR_FUNCTION)
 FOR_EACH_PAIR3(PAIR_FUNCTION)
+MMX_LOW(punpcklbw)
+MMX_LOW(punpcklwd)
+MMX_LOW(punpckldq)
 MMX_HIGH(punpckhbw, punpcklbw)
 MMX_HIGH(punpckhwd, punpcklwd)
 MMX_HIGH(punpckhdq, punpckldq)
@@ -161,7 +173,8 @@ static void mmx_emms(struct soft_cpu *cpu, const struct soft_op *op)
 	cpu->fpu.top = 0;
 }
 
-/* Bytes whose mask's top bit is set go to [rDI]: all of them may fault, so they are tried first. */
+/* Bytes whose mask's top bit is set go to [rDI]. All may fault, as on hosts, also those that are not
+ * written. */
 static void mmx_maskmovq(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	uint64_t mask = mmx_get(cpu, op->rm), value = mmx_get(cpu, op->reg), linear;
@@ -173,8 +186,7 @@ static void mmx_maskmovq(struct soft_cpu *cpu, const struct soft_op *op)
 	at.disp = 0;
 	at.scale = 0;
 	linear = soft_linear(cpu, op, op->seg, soft_ea(cpu, &at), 8, true);
-	if (mask & UINT64_C(0x8080808080808080))
-		soft_probe_write(cpu, op, linear, 8);
+	soft_probe_write(cpu, op, linear, 8);
 	for (unsigned i = 0; i < 8; i++)
 		if (mask >> (8 * i + 7) & 1)
 			soft_store8(cpu, op, linear + i, (uint8_t)(value >> 8 * i));
@@ -304,9 +316,20 @@ MMX_CONVERT(cvtpd2pi, cvtpd2dq, sse_source(cpu, op))
 #define ROW(name, opcode)  MMX_ROW(0F, opcode, 0, mmx_##name),
 #define ROW3(name, opcode) MMX_ROW(0F38, opcode, 0, mmx_##name),
 
+/* clang-format off */
 static const struct soft_row rows[] = {
-	FOR_EACH_MMX(ROW) FOR_EACH_MMX3(ROW3) FOR_EACH_PAIR(ROW) FOR_EACH_PAIR3(ROW3) ROW(punpckhbw,
-		68) ROW(punpckhwd, 69) ROW(punpckhdq, 6a) ROW3(pshufb, 00) SHIFT_ROW(71, 2, psrlw),
+	FOR_EACH_MMX(ROW)
+	FOR_EACH_MMX3(ROW3)
+	FOR_EACH_PAIR(ROW)
+	FOR_EACH_PAIR3(ROW3)
+	ROW(punpcklbw, 60)
+	ROW(punpcklwd, 61)
+	ROW(punpckldq, 62)
+	ROW(punpckhbw, 68)
+	ROW(punpckhwd, 69)
+	ROW(punpckhdq, 6a)
+	ROW3(pshufb, 00)
+	SHIFT_ROW(71, 2, psrlw),
 	SHIFT_ROW(71, 4, psraw),
 	SHIFT_ROW(71, 6, psllw),
 	SHIFT_ROW(72, 2, psrld),
@@ -335,5 +358,6 @@ static const struct soft_row rows[] = {
 	SSE_ROW(0F, 2c, 66, 0, mmx_cvttpd2pi),
 	SSE_ROW(0F, 2d, 66, 0, mmx_cvtpd2pi),
 };
+/* clang-format on */
 
 const struct soft_table soft_mmx_table = { rows, ARRAY_SIZE(rows) };

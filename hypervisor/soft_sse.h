@@ -142,6 +142,15 @@ static inline uint64_t mmx_source(struct soft_cpu *cpu, const struct soft_op *op
 	return soft_load64(cpu, op, soft_operand(cpu, op, 8, false));
 }
 
+/* mm/m32 */
+static inline uint64_t mmx_source32(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	mmx_check(cpu);
+	if (!(op->flags & SOFT_OP_MEM))
+		return mmx_get(cpu, op->rm);
+	return soft_load32(cpu, op, soft_operand(cpu, op, 4, false));
+}
+
 /* ---- arithmetic under the guest's MXCSR ---- */
 
 /* With exceptions masked the host's register may stay as the guest's; anything else than the default

@@ -13,38 +13,34 @@
 		sse_set(cpu, op->reg, a);                                      \
 	}
 
-#define FOR_EACH_SSE2(X)                                                                           \
-	X(punpcklbw, 60)                                                                           \
-	X(punpcklwd, 61) X(punpckldq, 62) X(packsswb, 63) X(pcmpgtb, 64) X(pcmpgtw, 65) X(         \
-		pcmpgtd, 66) X(packuswb, 67) X(punpckhbw, 68) X(punpckhwd, 69) X(punpckhdq,        \
-		6a) X(packssdw, 6b) X(punpcklqdq, 6c) X(punpckhqdq, 6d) X(pcmpeqb, 74) X(pcmpeqw,  \
-		75) X(pcmpeqd, 76) X(psrlw, d1) X(psrld, d2) X(psrlq, d3) X(paddq, d4) X(pmullw,   \
-		d5) X(psubusb, d8) X(psubusw, d9) X(pminub, da) X(pand, db) X(paddusb, dc)         \
-		X(paddusw, dd) X(pmaxub, de) X(pandn, df) X(pavgb, e0) X(psraw, e1) X(psrad, e2)   \
-			X(pavgw, e3) X(pmulhuw, e4) X(pmulhw, e5) X(psubsb, e8) X(psubsw, e9)      \
-				X(pminsw, ea) X(por, eb) X(paddsb, ec) X(paddsw, ed) X(pmaxsw, ee) \
-					X(pxor, ef) X(psllw, f1) X(pslld, f2) X(psllq, f3)         \
-						X(pmuludq, f4) X(pmaddwd, f5) X(psadbw, f6)        \
-							X(psubb, f8) X(psubw, f9) X(psubd, fa)     \
-								X(psubq, fb) X(paddb, fc)          \
-									X(paddw, fd) X(paddd, fe)
+/* clang-format off */
+#define FOR_EACH_SSE2(X) \
+	X(punpcklbw, 60) X(punpcklwd, 61) X(punpckldq, 62) X(packsswb, 63) X(pcmpgtb, 64) \
+	X(pcmpgtw, 65) X(pcmpgtd, 66) X(packuswb, 67) X(punpckhbw, 68) X(punpckhwd, 69) \
+	X(punpckhdq, 6a) X(packssdw, 6b) X(punpcklqdq, 6c) X(punpckhqdq, 6d) X(pcmpeqb, 74) \
+	X(pcmpeqw, 75) X(pcmpeqd, 76) X(psrlw, d1) X(psrld, d2) X(psrlq, d3) X(paddq, d4) \
+	X(pmullw, d5) X(psubusb, d8) X(psubusw, d9) X(pminub, da) X(pand, db) \
+	X(paddusb, dc) X(paddusw, dd) X(pmaxub, de) X(pandn, df) X(pavgb, e0) X(psraw, e1) \
+	X(psrad, e2) X(pavgw, e3) X(pmulhuw, e4) X(pmulhw, e5) X(psubsb, e8) X(psubsw, e9) \
+	X(pminsw, ea) X(por, eb) X(paddsb, ec) X(paddsw, ed) X(pmaxsw, ee) X(pxor, ef) \
+	X(psllw, f1) X(pslld, f2) X(psllq, f3) X(pmuludq, f4) X(pmaddwd, f5) X(psadbw, f6) \
+	X(psubb, f8) X(psubw, f9) X(psubd, fa) X(psubq, fb) X(paddb, fc) X(paddw, fd) \
+	X(paddd, fe)
 
-#define FOR_EACH_SSE4(X)                                                                        \
-	X(pshufb, 00)                                                                           \
-	X(phaddw, 01) X(phaddd, 02) X(phaddsw, 03) X(pmaddubsw, 04) X(phsubw, 05) X(phsubd, 06) \
-		X(phsubsw, 07) X(psignb, 08) X(psignw, 09) X(psignd, 0a) X(pmulhrsw, 0b)        \
-			X(pabsb, 1c) X(pabsw, 1d) X(pabsd, 1e) X(pmuldq, 28) X(pcmpeqq, 29)     \
-				X(packusdw, 2b) X(pcmpgtq, 37) X(pminsb, 38) X(pminsd, 39)      \
-					X(pminuw, 3a) X(pminud, 3b) X(pmaxsb, 3c) X(pmaxsd, 3d) \
-						X(pmaxuw, 3e) X(pmaxud, 3f) X(pmulld, 40)       \
-							X(phminposuw, 41)
+#define FOR_EACH_SSE4(X) \
+	X(pshufb, 00) X(phaddw, 01) X(phaddd, 02) X(phaddsw, 03) X(pmaddubsw, 04) \
+	X(phsubw, 05) X(phsubd, 06) X(phsubsw, 07) X(psignb, 08) X(psignw, 09) \
+	X(psignd, 0a) X(pmulhrsw, 0b) X(pabsb, 1c) X(pabsw, 1d) X(pabsd, 1e) X(pmuldq, 28) \
+	X(pcmpeqq, 29) X(packusdw, 2b) X(pcmpgtq, 37) X(pminsb, 38) X(pminsd, 39) \
+	X(pminuw, 3a) X(pminud, 3b) X(pmaxsb, 3c) X(pmaxsd, 3d) X(pmaxuw, 3e) X(pmaxud, 3f) \
+	X(pmulld, 40) X(phminposuw, 41)
 
 /* Widening: the source in memory is as small as it gets. */
-#define FOR_EACH_WIDENING(X)                                                                \
-	X(pmovsxbw, 20, 8)                                                                  \
-	X(pmovsxbd, 21, 4) X(pmovsxbq, 22, 2) X(pmovsxwd, 23, 8) X(pmovsxwq, 24, 4)         \
-		X(pmovsxdq, 25, 8) X(pmovzxbw, 30, 8) X(pmovzxbd, 31, 4) X(pmovzxbq, 32, 2) \
-			X(pmovzxwd, 33, 8) X(pmovzxwq, 34, 4) X(pmovzxdq, 35, 8)
+#define FOR_EACH_WIDENING(X) \
+	X(pmovsxbw, 20, 8) X(pmovsxbd, 21, 4) X(pmovsxbq, 22, 2) X(pmovsxwd, 23, 8) \
+	X(pmovsxwq, 24, 4) X(pmovsxdq, 25, 8) X(pmovzxbw, 30, 8) X(pmovzxbd, 31, 4) \
+	X(pmovzxbq, 32, 2) X(pmovzxwd, 33, 8) X(pmovzxwq, 34, 4) X(pmovzxdq, 35, 8)
+/* clang-format on */
 
 #define INT_FUNCTION(name, opcode) SSE_INT(name)
 FOR_EACH_SSE2(INT_FUNCTION)
@@ -280,9 +276,12 @@ static void int_pcmpistrm(struct soft_cpu *cpu, const struct soft_op *op)
 #define SSE4_ROW(name, opcode)           SSE_ROW(0F38, opcode, 66, 0, int_##name),
 #define WIDENING_ROW(name, opcode, size) SSE_ROW(0F38, opcode, 66, 0, int_##name),
 
+/* clang-format off */
 static const struct soft_row rows[] = {
-	FOR_EACH_SSE2(SSE2_ROW) FOR_EACH_SSE4(SSE4_ROW) FOR_EACH_WIDENING(WIDENING_ROW)
-		SHIFT_ROW(71, 2, psrlw),
+	FOR_EACH_SSE2(SSE2_ROW)
+	FOR_EACH_SSE4(SSE4_ROW)
+	FOR_EACH_WIDENING(WIDENING_ROW)
+	SHIFT_ROW(71, 2, psrlw),
 	SHIFT_ROW(71, 4, psraw),
 	SHIFT_ROW(71, 6, psllw),
 	SHIFT_ROW(72, 2, psrld),
@@ -309,5 +308,6 @@ static const struct soft_row rows[] = {
 	SSE_ROW(0F3A, 62, 66, SOFT_ROW_IMM8, int_pcmpistrm),
 	SSE_ROW(0F3A, 63, 66, SOFT_ROW_IMM8, int_pcmpistri),
 };
+/* clang-format on */
 
 const struct soft_table soft_sse_int_table = { rows, ARRAY_SIZE(rows) };

@@ -266,7 +266,7 @@ static void move_insertps(struct soft_cpu *cpu, const struct soft_op *op)
 			to->d[i] = 0;
 }
 
-/* Bytes whose mask's top bit is set go to [rDI]. */
+/* Bytes whose mask's top bit is set go to [rDI]; all may fault. */
 static void move_maskmovdqu(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	union soft_xmm mask = cpu->xmm[op->rm], value = cpu->xmm[op->reg];
@@ -278,8 +278,7 @@ static void move_maskmovdqu(struct soft_cpu *cpu, const struct soft_op *op)
 	at.disp = 0;
 	at.scale = 0;
 	linear = soft_linear(cpu, op, op->seg, soft_ea(cpu, &at), 16, true);
-	if ((mask.q[0] | mask.q[1]) & UINT64_C(0x8080808080808080))
-		soft_probe_write(cpu, op, linear, 16);
+	soft_probe_write(cpu, op, linear, 16);
 	for (unsigned i = 0; i < 16; i++)
 		if (mask.b[i] & 0x80)
 			soft_store8(cpu, op, linear + i, value.b[i]);

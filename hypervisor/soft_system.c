@@ -548,7 +548,6 @@ static const struct soft_row rows[] = {
 	GROUP(0x02, SOFT_ANY, 0, op_lar), GROUP(0x03, SOFT_ANY, 0, op_lsl),
 	PLAIN(SOFT_MAP_0F, 0x06, KERNEL, op_clts), PLAIN(SOFT_MAP_0F, 0x08, KERNEL, op_nothing),
 	PLAIN(SOFT_MAP_0F, 0x09, KERNEL, op_nothing),
-	GROUP(0x0d, SOFT_ANY, SOFT_ROW_MEM, op_nothing),
 	GROUP(0x20, SOFT_ANY, KERNEL | SOFT_ROW_REG, op_mov_from_cr),
 	GROUP(0x21, SOFT_ANY, KERNEL | SOFT_ROW_REG, op_mov_from_dr),
 	GROUP(0x22, SOFT_ANY, KERNEL_END | SOFT_ROW_REG, op_mov_to_cr),
@@ -556,7 +555,6 @@ static const struct soft_row rows[] = {
 	PLAIN(SOFT_MAP_0F, 0x30, KERNEL_END, op_wrmsr), PLAIN(SOFT_MAP_0F, 0x31, 0, op_rdtsc),
 	PLAIN(SOFT_MAP_0F, 0x32, KERNEL, op_rdmsr), PLAIN(SOFT_MAP_0F, 0x33, 0, op_rdpmc),
 	PLAIN(SOFT_MAP_0F, 0xa2, 0, op_cpuid),
-	GROUP(0xae, 7, SOFT_ROW_MEM, op_nothing), /* CLFLUSH */
 };
 
 const struct soft_table soft_system_table = { rows, ARRAY_SIZE(rows) };

@@ -122,23 +122,23 @@ static void unordered(struct soft_cpu *cpu, const struct soft_op *op, unsigned p
 static void compare_flags(
 	struct soft_cpu *cpu, const struct soft_op *op, bool is_unordered, bool pop)
 {
-	uint32_t flags = SOFT_ZF | SOFT_PF | SOFT_CF;
+	const uint32_t unordered_flags = SOFT_ZF | SOFT_PF | SOFT_CF;
 	unsigned i = operand(op);
 	uint16_t status;
 
 	x87_wait(cpu);
 	x87_note(cpu, op);
 	if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
+		soft_set_arith_flags(cpu, unordered_flags);
 		if (!x87_fault(cpu, false))
 			return;
 	} else {
 		status = x87_compare_flags(
-			cpu, is_unordered, x87_st(cpu, 0), x87_st(cpu, i), &flags);
+			cpu, is_unordered, x87_st(cpu, 0), x87_st(cpu, i), &cpu->cc);
 		x87_take(cpu, status, 0);
 		if (x87_unmasked(cpu, status) & X87_BEFORE)
 			return;
 	}
-	soft_set_arith_flags(cpu, flags);
 	if (pop)
 		x87_pop(cpu);
 }
@@ -169,7 +169,7 @@ static void load_real(struct soft_cpu *cpu, const struct soft_op *op, enum x87_s
 	if (x87_is_empty(cpu, 7)) {
 		status = x87_widen(cpu, source, &value, &a);
 		x87_take(cpu, status, 0);
-		if (x87_unmasked(cpu, status))
+		if (x87_unmasked(cpu, status) && !x87_widen_pushes(cpu, source, &value))
 			return;
 	}
 	push(cpu, &a);
@@ -248,6 +248,8 @@ static void store_real(
 			soft_store64(cpu, op, linear, value);
 		else
 			soft_store32(cpu, op, linear, (uint32_t)value);
+	} else {
+		soft_probe_write(cpu, op, linear, size);
 	}
 	x87_note(cpu, op);
 	if (empty)
@@ -277,6 +279,8 @@ static void store_integer(
 		soft_store32(cpu, op, linear, (uint32_t)value);
 	else if (stores)
 		soft_store64(cpu, op, linear, (uint64_t)value);
+	else
+		soft_probe_write(cpu, op, linear, size);
 	x87_note(cpu, op);
 	if (empty)
 		x87_fault(cpu, false);
@@ -305,8 +309,8 @@ static void store_f80(struct soft_cpu *cpu, const struct soft_op *op, bool bcd)
 		raw.high = x87_st(cpu, 0)->exponent;
 	}
 	stores = !(x87_unmasked(cpu, status) & X87_INVALID);
+	soft_probe_write(cpu, op, linear, 10);
 	if (stores) {
-		soft_probe_write(cpu, op, linear, 10);
 		soft_store64(cpu, op, linear, raw.low);
 		soft_store16(cpu, op, linear + 8, raw.high);
 	}
@@ -335,6 +339,19 @@ static void store_register(struct soft_cpu *cpu, const struct soft_op *op, bool 
 	x87_put(cpu, operand(op), &a);
 	if (pop)
 		x87_pop(cpu);
+}
+
+/* D9 D8 to DF, an undocumented FSTP that does not mind an empty register. */
+static void store_quietly(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	if (!x87_is_empty(cpu, 0)) {
+		store_register(cpu, op, true);
+		return;
+	}
+	x87_wait(cpu);
+	x87_note(cpu, op);
+	cpu->fpu.status &= (uint16_t)~X87_C1;
+	x87_pop(cpu);
 }
 
 /* ---- within the stack ---- */
@@ -372,7 +389,6 @@ static void move_if(struct soft_cpu *cpu, const struct soft_op *op, bool negated
 			x87_put(cpu, 0, &x87_indefinite);
 		return;
 	}
-	cpu->fpu.status &= (uint16_t)~X87_C1;
 	if (holds != negated)
 		x87_put(cpu, 0, &a);
 }
@@ -381,6 +397,7 @@ static void free_register(struct soft_cpu *cpu, const struct soft_op *op, bool p
 {
 	x87_wait(cpu);
 	x87_note(cpu, op);
+	cpu->fpu.status &= (uint16_t)~X87_C1;
 	cpu->fpu.empty |= (uint8_t)(1u << x87_physical(cpu, operand(op)));
 	if (pop)
 		x87_pop(cpu);
@@ -425,6 +442,7 @@ static void unary(struct soft_cpu *cpu, enum x87_unary which, bool two, bool pop
 	uint16_t status;
 
 	if (x87_is_empty(cpu, 0) || (two && x87_is_empty(cpu, 1))) {
+		cpu->fpu.status &= (uint16_t) ~(codes & X87_C2);
 		if (which == X87_TST)
 			arithmetic_fault(cpu, X87_COM, 0, 0);
 		else if (x87_fault(cpu, false)) {
@@ -435,7 +453,7 @@ static void unary(struct soft_cpu *cpu, enum x87_unary which, bool two, bool pop
 		return;
 	}
 	status = x87_math(cpu, which, a);
-	x87_take(cpu, status, codes);
+	x87_take(cpu, status, X87_COMPARED);
 	if ((x87_unmasked(cpu, status) & X87_BEFORE) || which == X87_TST)
 		return;
 	if (pop)
@@ -451,6 +469,7 @@ static void splitting(struct soft_cpu *cpu, enum x87_unary which)
 	uint16_t status;
 
 	if (x87_is_empty(cpu, 0) || !x87_is_empty(cpu, 7)) {
+		cpu->fpu.status &= (uint16_t)~codes;
 		if (!x87_fault(cpu, !x87_is_empty(cpu, 0)))
 			return;
 		x87_put(cpu, 0, &x87_indefinite);
@@ -458,7 +477,7 @@ static void splitting(struct soft_cpu *cpu, enum x87_unary which)
 		return;
 	}
 	status = x87_math(cpu, which, a);
-	x87_take(cpu, status, codes);
+	x87_take(cpu, status, X87_COMPARED);
 	if ((x87_unmasked(cpu, status) & X87_BEFORE) || (status & codes))
 		return;
 	x87_put(cpu, 0, &a[1]);
@@ -545,7 +564,7 @@ static void d9_register(struct soft_cpu *cpu, const struct soft_op *op)
 			undefined(cpu);
 		x87_wait(cpu);
 		break;
-	case 3: store_register(cpu, op, true); break;
+	case 3: store_quietly(cpu, op); break;
 	default: functions(cpu, op); break;
 	}
 }

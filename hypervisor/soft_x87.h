@@ -159,12 +159,14 @@ uint16_t x87_math(const struct soft_cpu *cpu, enum x87_unary unary, struct soft_
 /* FUCOM. */
 uint16_t x87_unordered(
 	const struct soft_cpu *cpu, const struct soft_f80 *a, const struct soft_f80 *b);
-/* FCOMI, FUCOMI; *flags gets ZF, PF and CF. */
+/* FCOMI, FUCOMI; *flags as soft_cpu.cc, which the host may leave as it is. */
 uint16_t x87_compare_flags(const struct soft_cpu *cpu, bool unordered, const struct soft_f80 *a,
-	const struct soft_f80 *b, uint32_t *flags);
+	const struct soft_f80 *b, uint16_t *flags);
 /* FLD of a narrower number; exceptions as if masked. */
 uint16_t x87_widen(
 	const struct soft_cpu *cpu, enum x87_source source, const void *b, struct soft_f80 *a);
+/* Whether it pushes in spite of unmasked exceptions: some hosts do when it is a denormal. */
+bool x87_widen_pushes(const struct soft_cpu *cpu, enum x87_source source, const void *b);
 void x87_from_integer(int64_t value, struct soft_f80 *a);
 void x87_from_bcd(const uint8_t bcd[10], struct soft_f80 *a);
 /* FST; *out is only written when the status has no unmasked exception that forbids it. */

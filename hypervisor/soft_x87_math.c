@@ -8,13 +8,27 @@
 static const uint16_t host_control = X87_CONTROL_DEFAULT;
 
 #define BEGIN "fnclex\n\tfldcw %[control]\n\t"
-#define END   "\n\tfnstsw %[status]\n\tfnclex\n\tfldcw %[host]\n\t"
-#define IN    [control] "m"(control), [host] "m"(host_control)
-#define STACK "st", "st(1)", "st(2)", "memory"
+/* With the guest's condition codes and C1, for what leaves some of them alone. */
+#define BEGIN_CODES "fldenv %[env]\n\t"
+#define END         "\n\tfnstsw %[status]\n\tfnclex\n\tfldcw %[host]\n\t"
+#define IN          [control] "m"(control), [host] "m"(host_control)
+#define STACK       "st", "st(1)", "st(2)", "memory"
 /* The host would be interrupted by an unmasked exception only at an instruction that waits, and there
  * is none before END has cleared it. */
 #define CONTROL(cpu) const uint16_t control = (cpu)->fpu.control
 #define MASKED(cpu)  const uint16_t control = (cpu)->fpu.control | X87_EXCEPTIONS
+
+/* What FLDENV loads: an empty stack. */
+struct environment {
+	uint32_t control;
+	uint32_t status;
+	uint32_t tags;
+	uint32_t pointers[4];
+};
+#define ENVIRONMENT(cpu)                                     \
+	const struct environment env = { (cpu)->fpu.control, \
+		(cpu)->fpu.status & (X87_COMPARED | X87_C1), 0xffff, { 0, 0, 0, 0 } }
+#define IN_CODES [env] "m"(env), [host] "m"(host_control)
 
 /* ---- two operands ---- */
 
@@ -94,42 +108,40 @@ uint16_t x87_unordered(
 }
 
 uint16_t x87_compare_flags(const struct soft_cpu *cpu, bool unordered, const struct soft_f80 *a,
-	const struct soft_f80 *b, uint32_t *flags)
+	const struct soft_f80 *b, uint16_t *flags)
 {
-	CONTROL(cpu);
-	uint64_t host_flags;
+	ENVIRONMENT(cpu);
 	uint16_t status;
 
-#define COMPARE(instruction)                                                      \
-	__asm__ volatile(BEGIN "fldt %[b]\n\tfldt %[a]\n\t" instruction           \
-			       " %%st(1), %%st\n\tlahf\n\tmovzbl %%ah, %%eax" END \
-			       "fstp %%st(0)\n\tfstp %%st(0)"                     \
-			 : "=&a"(host_flags), [status] "=m"(status)               \
-			 : [a] "m"(*a), [b] "m"(*b), IN                           \
+#define COMPARE(instruction)                                                                      \
+	__asm__ volatile(BEGIN_CODES                                                              \
+			 "fldt %[b]\n\tfldt %[a]\n\tadd $0x7f, %%al\n\tsahf\n\t" instruction      \
+			 " %%st(1), %%st\n\tlahf\n\tseto %%al" END "fstp %%st(0)\n\tfstp %%st(0)" \
+			 : "+a"(*flags), [status] "=m"(status)                                    \
+			 : [a] "m"(*a), [b] "m"(*b), IN_CODES                                     \
 			 : STACK, "cc")
 	if (unordered)
 		COMPARE("fucomi");
 	else
 		COMPARE("fcomi");
-	*flags = (uint32_t)host_flags & (SOFT_ZF | SOFT_PF | SOFT_CF);
 	return status;
 }
 
 /* ---- ST(0), ST(1) ---- */
 
 /* The stack's depth afterwards is not known: an unmasked exception keeps it as it was. */
-#define MATH(name, instruction)                                                            \
-	static uint16_t name(const struct soft_cpu *cpu, struct soft_f80 a[2])             \
-	{                                                                                  \
-		CONTROL(cpu);                                                              \
-		uint16_t status;                                                           \
-                                                                                           \
-		__asm__ volatile(BEGIN "fldt %[a1]\n\tfldt %[a0]\n\t" instruction END      \
-				       "fstpt %[a0]\n\tfstpt %[a1]\n\tfninit"              \
-				 : [a0] "+m"(a[0]), [a1] "+m"(a[1]), [status] "=m"(status) \
-				 : IN                                                      \
-				 : STACK);                                                 \
-		return status;                                                             \
+#define MATH(name, instruction)                                                             \
+	static uint16_t name(const struct soft_cpu *cpu, struct soft_f80 a[2])              \
+	{                                                                                   \
+		ENVIRONMENT(cpu);                                                           \
+		uint16_t status;                                                            \
+                                                                                            \
+		__asm__ volatile(BEGIN_CODES "fldt %[a1]\n\tfldt %[a0]\n\t" instruction END \
+					     "fstpt %[a0]\n\tfstpt %[a1]\n\tfninit"         \
+				 : [a0] "+m"(a[0]), [a1] "+m"(a[1]), [status] "=m"(status)  \
+				 : IN_CODES                                                 \
+				 : STACK);                                                  \
+		return status;                                                              \
 	}
 MATH(math_tst, "ftst")
 MATH(math_xam, "fxam")
@@ -205,6 +217,23 @@ uint16_t x87_widen(
 	else
 		WIDEN(double, "fldl");
 	return status;
+}
+
+bool x87_widen_pushes(const struct soft_cpu *cpu, enum x87_source source, const void *b)
+{
+	CONTROL(cpu);
+	uint16_t status;
+
+#define WIDEN_PUSHES(type, instruction)                         \
+	__asm__ volatile(BEGIN instruction " %[b]" END "fninit" \
+			 : [status] "=m"(status)                \
+			 : [b] "m"(*(const type *)b), IN        \
+			 : STACK)
+	if (source == X87_F32)
+		WIDEN_PUSHES(float, "flds");
+	else
+		WIDEN_PUSHES(double, "fldl");
+	return status >> 11 & 7;
 }
 
 void x87_from_integer(int64_t value, struct soft_f80 *a)

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* One instruction at a time on the software CPU, without its run loop. */
+#include "tests/hypervisor/soft_step.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util.h"
+#include "hypervisor/soft_ops.h"
+
+enum {
+	PML4 = 0x1000,
+	PDPT = 0x2000,
+	DIRECTORY = 0x3000,
+	TABLE = 0x4000,
+	TABLES_SIZE = 0x5000,
+	/* Present, writable, user, accessed, dirty. */
+	PAGE_BITS = 0x67,
+	STEPS_MAX = 1000,
+};
+
+static int map(struct soft_step *step, struct memory_region *region, uint64_t gpa, uint64_t size)
+{
+	region->name = "test";
+	region->gpa = gpa;
+	region->size = size;
+	region->host = memory_region_alloc_host(size);
+	if (!region->host)
+		return -ENOMEM;
+	return soft_memory_ops.map(&step->engine, region);
+}
+
+static void set_entry(
+	struct soft_step *step, uint64_t table, uint64_t linear, unsigned level, uint64_t to)
+{
+	uint64_t index = linear >> (12 + 9 * level) & 511, entry = to | PAGE_BITS;
+
+	memcpy(step->tables.host + table + 8 * index, &entry, sizeof(entry));
+}
+
+static void make_tables(struct soft_step *step)
+{
+	set_entry(step, PML4, NATIVE_CODE, 3, PDPT);
+	set_entry(step, PDPT, NATIVE_CODE, 2, DIRECTORY);
+	set_entry(step, DIRECTORY, NATIVE_CODE, 1, TABLE);
+	set_entry(step, TABLE, NATIVE_CODE, 0, NATIVE_CODE);
+	for (uint64_t page = 0; page < NATIVE_DATA_SIZE; page += 0x1000)
+		set_entry(step, TABLE, NATIVE_DATA + page, 0, NATIVE_DATA + page);
+}
+
+static void set_mode(struct soft_cpu *cpu)
+{
+	const uint32_t user = SOFT_ATTR_PRESENT | 3u << SOFT_ATTR_DPL_SHIFT | SOFT_ATTR_S |
+		SOFT_ATTR_ACCESSED | SOFT_ATTR_WRITABLE;
+
+	cpu->cr0 = SOFT_CR0_PG | SOFT_CR0_WP | SOFT_CR0_NE | SOFT_CR0_ET | SOFT_CR0_MP |
+		SOFT_CR0_PE;
+	cpu->cr3 = PML4;
+	cpu->cr4 = SOFT_CR4_PAE | SOFT_CR4_OSFXSR | SOFT_CR4_OSXMMEXCPT;
+	cpu->efer = SOFT_EFER_LME | SOFT_EFER_LMA | SOFT_EFER_NXE | SOFT_EFER_SCE;
+	for (unsigned i = 0; i < SOFT_SEGS; i++)
+		cpu->segs[i] = (struct soft_seg){ .limit = UINT32_MAX,
+			.attr = user | SOFT_ATTR_DB | SOFT_ATTR_G,
+			.selector = 0x2b };
+	cpu->segs[SOFT_CS].attr = user | SOFT_ATTR_CODE | SOFT_ATTR_L | SOFT_ATTR_G;
+	cpu->segs[SOFT_CS].selector = 0x33;
+	soft_set_cpl(cpu, 3);
+}
+
+static int make_cpu(struct soft_step *step)
+{
+	struct soft_cpu *cpu = aligned_alloc(64, ALIGN_UP(sizeof(*cpu), (size_t)64));
+
+	step->engine.cpus[0] = step->cpu = cpu;
+	if (!cpu)
+		return -ENOMEM;
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->engine = &step->engine;
+	cpu->op = &soft_op_none;
+	cpu->mmu = calloc(1, sizeof(*cpu->mmu));
+	if (!cpu->mmu)
+		return -ENOMEM;
+	for (unsigned user = 0; user < 2; user++)
+		memset(cpu->mmu->tlbs[user].entries, 0xff, sizeof(cpu->mmu->tlbs[user].entries));
+	return soft_code_create(cpu);
+}
+
+int soft_step_init(struct soft_step *step)
+{
+	int err;
+
+	memset(step, 0, sizeof(*step));
+	step->engine.base.cpus = 1;
+	pthread_mutex_init(&step->engine.split_lock, NULL);
+	step->engine.tables = soft_tables_create();
+	if (!step->engine.tables)
+		return -ENOMEM;
+	err = soft_memory_init(&step->engine);
+	if (!err)
+		err = make_cpu(step);
+	if (!err)
+		err = map(step, &step->tables, 0, TABLES_SIZE);
+	if (!err)
+		err = map(step, &step->code, NATIVE_CODE, 0x1000);
+	if (!err)
+		err = map(step, &step->data, NATIVE_DATA, NATIVE_DATA_SIZE);
+	if (err)
+		return err;
+	make_tables(step);
+	set_mode(step->cpu);
+	return 0;
+}
+
+void soft_step_finish(struct soft_step *step)
+{
+	struct memory_region *regions[] = { &step->tables, &step->code, &step->data };
+
+	soft_code_destroy(step->cpu);
+	for (size_t i = 0; i < ARRAY_SIZE(regions); i++) {
+		soft_memory_ops.unmap(&step->engine, regions[i]);
+		memory_region_free_host(regions[i]->host, regions[i]->size);
+	}
+	free(step->cpu->mmu);
+	free(step->cpu);
+	soft_memory_finish(&step->engine);
+	soft_tables_destroy(step->engine.tables);
+	pthread_mutex_destroy(&step->engine.split_lock);
+}
+
+/* ---- a case ---- */
+
+static void set_fx(struct soft_cpu *cpu, const struct native_fx *fx)
+{
+	struct soft_fpu *fpu = &cpu->fpu;
+
+	memset(fpu, 0, sizeof(*fpu));
+	fpu->control = fx->control;
+	fpu->top = fx->status >> 11 & 7;
+	fpu->status = fx->status & (uint16_t) ~(7u << 11);
+	fpu->empty = (uint8_t)~fx->valid;
+	for (unsigned i = 0; i < 8; i++) {
+		fpu->regs[(fpu->top + i) & 7].mantissa = fx->st[i].mantissa;
+		fpu->regs[(fpu->top + i) & 7].exponent = fx->st[i].exponent;
+	}
+	cpu->mxcsr = fx->mxcsr;
+	memcpy(cpu->xmm, fx->xmm, sizeof(fx->xmm));
+}
+
+static void get_fx(const struct soft_cpu *cpu, struct native_fx *fx)
+{
+	const struct soft_fpu *fpu = &cpu->fpu;
+
+	memset(fx, 0, sizeof(*fx));
+	fx->control = fpu->control;
+	fx->status = (uint16_t)(fpu->status | fpu->top << 11);
+	fx->valid = (uint8_t)~fpu->empty;
+	for (unsigned i = 0; i < 8; i++) {
+		fx->st[i].mantissa = fpu->regs[(fpu->top + i) & 7].mantissa;
+		fx->st[i].exponent = fpu->regs[(fpu->top + i) & 7].exponent;
+	}
+	fx->mxcsr = cpu->mxcsr;
+	memcpy(fx->xmm, cpu->xmm, sizeof(fx->xmm));
+}
+
+/* Executes ops until the block is left, maybe more than once: a repeated instruction may pause. */
+static void execute(struct soft_cpu *cpu, struct native_case *out)
+{
+	const struct soft_op *op;
+
+	if (_setjmp(cpu->fault)) {
+		out->vector = cpu->exception;
+		out->error = cpu->has_error ? cpu->error : 0;
+		out->address = cpu->cr2;
+		return;
+	}
+	out->vector = 1;
+	for (unsigned i = 0; i < STEPS_MAX; i++) {
+		/* What is asked of the CPU keeps it from going on with what follows. */
+		cpu->request = SOFT_REQUEST_STEP;
+		op = soft_code_find(cpu, true)->ops;
+		while (op)
+			op = op->fn(cpu, op);
+		if (!out->repeats || cpu->regs[SOFT_RIP] != out->before.rip)
+			break;
+	}
+}
+
+void soft_step_run(struct soft_step *step, struct native_case *out)
+{
+	struct soft_cpu *cpu = step->cpu;
+	uint8_t *window = step->data.host + (NATIVE_WINDOW - NATIVE_DATA);
+
+	memcpy(step->code.host + (out->before.rip - NATIVE_CODE), out->code, sizeof(out->code));
+	soft_code_written(cpu, out->before.rip, sizeof(out->code));
+	memcpy(window, out->before.window, NATIVE_WINDOW_SIZE);
+	memcpy(cpu->regs, out->before.regs, sizeof(out->before.regs));
+	cpu->regs[SOFT_RIP] = out->before.rip;
+	soft_set_eflags(cpu, (uint32_t)out->before.flags | SOFT_TF);
+	cpu->shadow = false;
+	set_fx(cpu, &out->before.fx);
+	execute(cpu, out);
+	cpu->op = &soft_op_none;
+	memcpy(out->after.regs, cpu->regs, sizeof(out->after.regs));
+	out->after.rip = cpu->regs[SOFT_RIP];
+	out->after.flags = soft_eflags(cpu);
+	get_fx(cpu, &out->after.fx);
+	memcpy(out->after.window, window, NATIVE_WINDOW_SIZE);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The software CPU against the host's own: random instructions with random operands, each executed
+ * by both, and everything compared: registers, flags, memory, x87 and SSE state, faults.
+ *
+ *     test_hypervisor_soft_native [--cases N] [--seed N] [--only NAME] [--show N]
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util.h"
+#include "tests/hypervisor/native_gen.h"
+#include "tests/hypervisor/soft_step.h"
+
+enum {
+	SKIPPED = 77,
+	CASES = 200000,
+	PAGE_FAULT = 14,
+	SIMD_FAULT = 19,
+	X87_FAULT = 16,
+	STATUS_C1 = 0x200,
+	STATUS_CONDITIONS = 0x4700
+};
+
+struct options {
+	uint64_t cases;
+	uint64_t seed;
+	const char *only;
+	unsigned show; /* differences that are printed whole */
+};
+
+struct tally {
+	const char *name;
+	unsigned differences;
+};
+
+static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8",
+	"r9", "r10", "r11", "r12", "r13", "r14", "r15" };
+
+static bool is_vector(const struct native_pattern *pattern)
+{
+	return pattern->form & (FORM_SSE | FORM_X87);
+}
+
+/* ---- comparing ---- */
+
+static bool differs(bool show, const char *what, unsigned index, uint64_t native, uint64_t soft)
+{
+	if (native == soft)
+		return false;
+	if (show)
+		printf("    %s[%u]: native %016" PRIx64 " soft %016" PRIx64 "\n", what, index,
+			native, soft);
+	return true;
+}
+
+/* What of the status word is defined: the conditions are not after most arithmetic, and processors
+ * differ in C1. */
+static uint16_t status_mask(const struct native_pattern *pattern, const struct native_case *at)
+{
+	uint8_t modrm = 0;
+
+	if (!(pattern->form & FORM_X87))
+		return UINT16_MAX;
+	for (unsigned i = 0; i + 1 < at->length; i++)
+		if (at->code[i] == pattern->opcode) {
+			modrm = at->code[i + 1];
+			break;
+		}
+	/* FCOMI and its kin; FFREE. */
+	if ((pattern->opcode == 0xdb || pattern->opcode == 0xdf) && modrm >= 0xe8)
+		return (uint16_t)~STATUS_C1;
+	if ((pattern->opcode == 0xdd || pattern->opcode == 0xdf) && modrm >= 0xc0 && modrm < 0xc8)
+		return (uint16_t)~STATUS_CONDITIONS;
+	return UINT16_MAX;
+}
+
+static bool compare_fx(const struct native_pattern *pattern, const struct native_case *at,
+	const struct native_fx *soft, bool show)
+{
+	const struct native_fx *native = &at->after.fx;
+	uint32_t unmasked = ~(native->mxcsr >> 7) & native->mxcsr & 0x3f, mxcsr = 0xffff;
+	uint16_t status = status_mask(pattern, at);
+	bool bad = differs(show, "fcw", 0, native->control, soft->control);
+
+	/* Whether a result was exact that is not stored. */
+	if (at->vector == SIMD_FAULT && (unmasked & 0x18))
+		mxcsr &= ~0x20u;
+	/* Whether the instruction has got that far. */
+	if (at->vector == SIMD_FAULT && pattern->map == SOFT_MAP_0F3A)
+		mxcsr &= ~0x3fu;
+	bad |= differs(show, "mxcsr", 0, native->mxcsr & mxcsr, soft->mxcsr & mxcsr);
+	for (unsigned i = 0; i < 16; i++)
+		for (unsigned k = 0; k < 2; k++)
+			bad |= differs(show, "xmm", i * 10 + k, native->xmm[i][k], soft->xmm[i][k]);
+	/* A fault may come before or after MMX takes over the registers. */
+	if (at->vector != 1 && pattern->form & FORM_SSE)
+		return bad;
+	/* From memory, some processors have CVTPI2PS leave them alone. */
+	if (pattern->opcode == 0x2a && pattern->form & FORM_SSE)
+		return bad;
+	bad |= differs(show, "fsw", 0, native->status & status, soft->status & status);
+	bad |= differs(show, "valid", 0, native->valid, soft->valid);
+	for (unsigned i = 0; i < 8; i++) {
+		bad |= differs(show, "st", i, native->st[i].mantissa, soft->st[i].mantissa);
+		bad |= differs(show, "st exp", i, native->st[i].exponent, soft->st[i].exponent);
+	}
+	return bad;
+}
+
+/* Linux tells nobody which of its own pages are there; the first byte of a big operand that faults is
+ * the processor's choice. */
+static bool compare_fault(const struct native_pattern *pattern, const struct native_case *native,
+	const struct native_case *soft, bool show)
+{
+	bool kernel = native->address >> 47, big = pattern->form & FORM_X87;
+	uint32_t error = kernel ? ~1u : ~0u;
+	uint64_t address = big ? ~UINT64_C(0xfff) : UINT64_MAX;
+	bool bad;
+
+	if (native->vector != PAGE_FAULT)
+		return differs(show, "error", 0, native->error, soft->error);
+	bad = differs(show, "error", 0, native->error & error, soft->error & error);
+	bad |= differs(show, "cr2", 0, native->address & address, soft->address & address);
+	return bad;
+}
+
+/* Whether the two differ in what is defined. */
+static bool compare(const struct native_pattern *pattern, const struct native_case *native,
+	const struct native_case *soft, bool show)
+{
+	const struct native_state *a = &native->after, *b = &soft->after;
+	/* RF belongs to the stepping. */
+	uint64_t flags = (SOFT_ARITH | SOFT_DF) & ~(uint64_t)pattern->undefined;
+	bool bad;
+
+	/* From memory, some processors have CVTPI2PS not wait for x87. */
+	if (pattern->opcode == 0x2a && pattern->form & FORM_SSE && soft->vector == X87_FAULT)
+		return false;
+	bad = differs(show, "vector", 0, (uint64_t)native->vector, (uint64_t)soft->vector);
+	if (native->vector != 1 && native->vector == soft->vector)
+		bad |= compare_fault(pattern, native, soft, show);
+	/* Addresses of 32 bits: whether their registers lose the rest before a fault. */
+	for (unsigned i = 0; i < 16; i++)
+		if (native->vector == 1 || !native->repeats || native->code[0] != 0x67)
+			bad |= differs(show, names[i], 0, a->regs[i], b->regs[i]);
+		else
+			bad |= differs(
+				show, names[i], 0, (uint32_t)a->regs[i], (uint32_t)b->regs[i]);
+	bad |= differs(show, "rip", 0, a->rip, b->rip);
+	bad |= differs(show, "flags", 0, a->flags & flags, b->flags & flags);
+	for (unsigned i = 0; i < NATIVE_WINDOW_SIZE; i += 8) {
+		uint64_t x, y;
+
+		memcpy(&x, a->window + i, 8);
+		memcpy(&y, b->window + i, 8);
+		bad |= differs(show, "window", i, x, y);
+	}
+	return bad | (is_vector(pattern) && compare_fx(pattern, native, &b->fx, show));
+}
+
+/* ---- telling ---- */
+
+static void show_case(const struct native_pattern *pattern, const struct native_case *at)
+{
+	const struct native_state *before = &at->before;
+
+	printf("%s:", pattern->name);
+	for (unsigned i = 0; i < at->length; i++)
+		printf(" %02x", at->code[i]);
+	printf("  (native: vector %d, flags %" PRIx64 ")\n", at->vector, before->flags);
+	for (unsigned i = 0; i < 16; i++)
+		printf("    %s %016" PRIx64 "%s", names[i], before->regs[i],
+			i % 4 == 3 ? "\n" : "");
+	if (!is_vector(pattern))
+		return;
+	printf("    fcw %04x fsw %04x valid %02x mxcsr %04x\n", before->fx.control,
+		before->fx.status, before->fx.valid, before->fx.mxcsr);
+	for (unsigned i = 0; i < 8; i++)
+		printf("    st%u %04x:%016" PRIx64 "%s", i, before->fx.st[i].exponent,
+			before->fx.st[i].mantissa, i % 3 == 2 || i == 7 ? "\n" : "");
+	for (unsigned i = 0; i < 16; i++)
+		printf("    xmm%u %016" PRIx64 " %016" PRIx64 "%s", i, before->fx.xmm[i][1],
+			before->fx.xmm[i][0], i % 2 ? "\n" : "");
+}
+
+static void count_difference(struct tally *tallies, const char *name)
+{
+	while (tallies->name && strcmp(tallies->name, name) != 0)
+		tallies++;
+	tallies->name = name;
+	tallies->differences++;
+}
+
+/* ---- running ---- */
+
+struct run {
+	struct options options;
+	struct native_cpu *native;
+	struct native_gen *gen;
+	struct soft_step step;
+	struct tally tallies[2048];
+	uint64_t differences;
+	uint64_t faults;
+};
+
+static bool run_batch(struct run *run, unsigned count)
+{
+	const struct native_pattern *patterns[NATIVE_BATCH];
+	struct native_case *cases = native_cpu_cases(run->native), soft;
+	unsigned at;
+
+	for (unsigned i = 0; i < count; i++)
+		patterns[i] = native_gen_case(run->gen, &cases[i]);
+	if (!native_cpu_run(run->native, count, &at)) {
+		printf("the native child died at ");
+		show_case(patterns[at], &cases[at]);
+		return false;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		soft = cases[i];
+		soft_step_run(&run->step, &soft);
+		run->faults += cases[i].vector != 1;
+		if (!compare(patterns[i], &cases[i], &soft, false))
+			continue;
+		if (run->differences++ < run->options.show) {
+			show_case(patterns[i], &cases[i]);
+			compare(patterns[i], &cases[i], &soft, true);
+		}
+		count_difference(run->tallies, patterns[i]->name);
+	}
+	return true;
+}
+
+static int run_all(struct run *run)
+{
+	uint64_t left = run->options.cases;
+
+	while (left) {
+		unsigned count = (unsigned)MIN(left, (uint64_t)NATIVE_BATCH);
+
+		if (!run_batch(run, count))
+			return EXIT_FAILURE;
+		left -= count;
+	}
+	for (unsigned i = 0; run->tallies[i].name; i++)
+		printf("%-20s %u differences\n", run->tallies[i].name, run->tallies[i].differences);
+	printf("%" PRIu64 " cases, %" PRIu64 " of them faults: %" PRIu64
+	       " differences (seed %" PRIu64 ")\n",
+		run->options.cases, run->faults, run->differences, run->options.seed);
+	return run->differences ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static struct options parse(int argc, char **argv)
+{
+	struct options options = { .cases = CASES, .seed = 1, .only = "", .show = 5 };
+
+	for (int i = 1; i + 1 < argc; i += 2) {
+		if (strcmp(argv[i], "--cases") == 0)
+			options.cases = strtoull(argv[i + 1], NULL, 0);
+		else if (strcmp(argv[i], "--seed") == 0)
+			options.seed = strtoull(argv[i + 1], NULL, 0);
+		else if (strcmp(argv[i], "--only") == 0)
+			options.only = argv[i + 1];
+		else if (strcmp(argv[i], "--show") == 0)
+			options.show = (unsigned)strtoul(argv[i + 1], NULL, 0);
+	}
+	return options;
+}
+
+int main(int argc, char **argv)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	int result;
+
+	if (!run)
+		return EXIT_FAILURE;
+	run->options = parse(argc, argv);
+	if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("popcnt")) {
+		printf("skipped: the host has no SSE4.2\n");
+		return SKIPPED;
+	}
+	run->gen = native_gen_create(run->options.seed);
+	if (!run->gen || native_gen_select(run->gen, run->options.only) == 0 ||
+		native_cpu_create(&run->native) || soft_step_init(&run->step)) {
+		printf("the test cannot be set up\n");
+		return EXIT_FAILURE;
+	}
+	result = run_all(run);
+	soft_step_finish(&run->step);
+	native_cpu_destroy(run->native);
+	native_gen_destroy(run->gen);
+	free(run);
+	return result;
+}
