@@ -230,6 +230,7 @@ static int display_message(
 	case SPICE_MSG_DISPLAY_RESET:
 		for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++)
 			drop_surface(display, id);
+		palette_cache_clear(&display->images.palettes);
 		return 0;
 	case SPICE_MSG_DISPLAY_INVAL_LIST: return on_inval_list(display, body, size);
 	case SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS: return on_inval_all(display, body, size);
