@@ -49,10 +49,11 @@ static void begin_source(struct beginning *b, const struct draw_source *source,
 	begin(b, PART_SOURCE, source->image, &sent, flags);
 }
 
-static void begin_brush(struct beginning *b, enum encoding_part part, const struct brush *brush)
+static void begin_brush(
+	struct beginning *b, enum encoding_part part, const struct brush *brush, uint32_t flags)
 {
 	if (brush->type == BRUSH_PATTERN)
-		begin(b, part, brush->pattern.image, NULL, PICTURE_WHOLE | PICTURE_COPIED);
+		begin(b, part, brush->pattern.image, NULL, PICTURE_WHOLE | flags);
 }
 
 static void begin_mask(struct beginning *b, const struct draw_mask *mask)
@@ -71,7 +72,7 @@ static void begin_parts(struct beginning *b, const struct draw *draw)
 {
 	switch (draw->type) {
 	case DRAW_FILL:
-		begin_brush(b, PART_BRUSH, &draw->fill.brush);
+		begin_brush(b, PART_BRUSH, &draw->fill.brush, PICTURE_COPIED);
 		begin_mask(b, &draw->fill.mask);
 		break;
 	case DRAW_COPY:
@@ -80,12 +81,12 @@ static void begin_parts(struct beginning *b, const struct draw *draw)
 		break;
 	case DRAW_OPAQUE:
 		begin_source(b, &draw->opaque.source, &draw->opaque.area, PICTURE_COPIED);
-		begin_brush(b, PART_BRUSH, &draw->opaque.brush);
+		begin_brush(b, PART_BRUSH, &draw->opaque.brush, PICTURE_COPIED);
 		begin_mask(b, &draw->opaque.mask);
 		break;
 	case DRAW_ROP3:
 		begin_source(b, &draw->rop3.source, &draw->rop3.area, PICTURE_COPIED);
-		begin_brush(b, PART_BRUSH, &draw->rop3.brush);
+		begin_brush(b, PART_BRUSH, &draw->rop3.brush, PICTURE_COPIED);
 		begin_mask(b, &draw->rop3.mask);
 		break;
 	case DRAW_TRANSPARENT:
@@ -95,11 +96,11 @@ static void begin_parts(struct beginning *b, const struct draw *draw)
 		begin_source(b, &draw->alpha_blend.source, &draw->alpha_blend.area, 0);
 		break;
 	case DRAW_COMPOSITE: begin_composite(b, draw); break;
-	case DRAW_STROKE: begin_brush(b, PART_BRUSH, &draw->stroke.brush); break;
+	case DRAW_STROKE: begin_brush(b, PART_BRUSH, &draw->stroke.brush, PICTURE_COPIED); break;
 	case DRAW_TEXT:
-		begin_brush(b, PART_BRUSH, &draw->text.brush);
+		begin_brush(b, PART_BRUSH, &draw->text.brush, 0); /* it is blended */
 		if (!rect_empty(&draw->text.back_area))
-			begin_brush(b, PART_BACK_BRUSH, &draw->text.back_brush);
+			begin_brush(b, PART_BACK_BRUSH, &draw->text.back_brush, PICTURE_COPIED);
 		break;
 	case DRAW_COPY_BITS:
 	case DRAW_TYPES: break;

@@ -42,7 +42,20 @@ static void premultiply(uint8_t *pixels, size_t count)
 			p[i] = (uint8_t)(p[i] * p[3] / 255);
 }
 
-/* Noise in the upper half, few colours below. */
+/* Colours that flow, a little noisy. */
+static void paint_photograph(struct random_device *d, struct image *image)
+{
+	for (uint32_t y = 0; y < image->height; y++) {
+		uint32_t *row = (uint32_t *)(void *)(image->data + (size_t)y * image->stride);
+
+		for (uint32_t x = 0; x < image->width; x++)
+			row[x] = 0xff000000u | (60 + x + random_below(d, 5)) % 256 << 16 |
+				(40 + y + random_below(d, 5)) % 256 << 8 |
+				(30 + (x + y) / 2 + random_below(d, 5)) % 256;
+	}
+}
+
+/* Noise in the upper half, few colours below; now and then a photograph. */
 static struct image *random_image(
 	struct random_device *d, enum image_format format, uint32_t w, uint32_t h)
 {
@@ -53,7 +66,10 @@ static struct image *random_image(
 	for (size_t i = 0; i < (size_t)image->stride * h; i++)
 		image->data[i] = (uint8_t)(i < (size_t)image->stride * h / 2 ? random_below(d, 256)
 									     : i / 16 * step);
-	if (format == IMAGE_ARGB8888)
+	if ((format == IMAGE_XRGB8888 || format == IMAGE_ARGB8888) && w * h > 64 * 64 &&
+		random_below(d, 2))
+		paint_photograph(d, image);
+	else if (format == IMAGE_ARGB8888)
 		premultiply(image->data, (size_t)(image->stride / 4) * h);
 	for (uint32_t i = 0; i < image_format_palette(format); i++)
 		image->palette[i] = random_below(d, 1u << 24);
@@ -63,6 +79,20 @@ static struct image *random_image(
 		image->flags |= IMAGE_CACHE_ME;
 	image->id = ++d->image_id;
 	return image;
+}
+
+/* One that was drawn before, if it is large enough; else a new one, which is kept. */
+static struct image *kept_image(
+	struct random_device *d, enum image_format format, uint32_t w, uint32_t h)
+{
+	struct image **slot = &d->kept[random_below(d, RANDOM_KEPT)];
+
+	if (!*slot || (*slot)->width < w || (*slot)->height < h || random_below(d, 20) == 0) {
+		image_unref(*slot);
+		*slot = random_image(d, format, MAX(w, 40), MAX(h, 40));
+		(*slot)->flags |= IMAGE_CACHE_ME;
+	}
+	return image_ref(*slot);
 }
 
 static struct draw_source random_source(
@@ -78,6 +108,8 @@ static struct draw_source random_source(
 		format = IMAGE_A8;
 	if (d->surfaces[id] && random_below(d, 2))
 		return (struct draw_source){ .surface_id = id };
+	if (target != SURFACE_A8 && random_below(d, 3) == 0)
+		return (struct draw_source){ .image = kept_image(d, format, w, h) };
 	return (struct draw_source){ .image = random_image(d, format, w + random_below(d, 9),
 					     h + random_below(d, 9)) };
 }
@@ -328,9 +360,9 @@ static void new_surface(struct random_device *d, uint32_t id)
 					: SURFACE_XRGB8888;
 	struct surface *surface;
 
-	assert_int_equal(
-		surface_create(&surface, format, id ? 20 + random_below(d, 100) : RANDOM_WIDTH,
-			id ? 20 + random_below(d, 100) : RANDOM_HEIGHT),
+	assert_int_equal(surface_create(&surface, format,
+				 id ? 20 + random_below(d, 100) : RANDOM_WIDTH * d->scale,
+				 id ? 20 + random_below(d, 100) : RANDOM_HEIGHT * d->scale),
 		0);
 	for (uint32_t i = 0; id == 0 && i < (uint32_t)surface->stride * surface->height; i++)
 		surface->data[i] = (uint8_t)(i * 7 / 5);
@@ -357,10 +389,17 @@ static void write_pixels(struct random_device *d)
 	display_sink(d->display)->ops->dirty(display_sink(d->display), DISPLAY_PRIMARY, &box);
 }
 
-void random_begin(struct random_device *device, struct display *display, uint32_t seed)
+void random_begin(
+	struct random_device *device, struct display *display, uint32_t seed, uint32_t scale)
 {
-	*device = (struct random_device){ .display = display, .seed = seed };
+	*device = (struct random_device){ .display = display, .seed = seed, .scale = scale };
 	new_surface(device, DISPLAY_PRIMARY);
+}
+
+void random_end(struct random_device *d)
+{
+	for (uint32_t i = 0; i < RANDOM_KEPT; i++)
+		image_unref(d->kept[i]);
 }
 
 void random_step(struct random_device *d)
@@ -387,7 +426,7 @@ void random_step(struct random_device *d)
 
 bool random_equal(uint32_t id, const struct surface *is, const struct surface *should)
 {
-	uint32_t a[256], b[256], seen = UINT32_MAX;
+	uint32_t a[1024], b[1024], seen = UINT32_MAX;
 
 	if (is->width != should->width || is->height != should->height ||
 		is->format != should->format) {

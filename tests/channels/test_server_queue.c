@@ -478,7 +478,7 @@ static struct fixture *random_fixture(
 
 	f->seed = seed;
 	f->part_bytes = 16 << 10;
-	random_begin(device, f->display, seed);
+	random_begin(device, f->display, seed, 1);
 	for (uint32_t i = 0; i < 20; i++)
 		random_step(device);
 	viewer_arrives(f, abilities);
@@ -532,6 +532,7 @@ static void random_round(const struct draw_abilities *abilities, uint32_t seed, 
 	f->streaming = false;
 	check_all_equal(f);
 	assert_true(f->draws > 50);
+	random_end(&device);
 	teardown(&state);
 }
 
