@@ -302,6 +302,18 @@ static bool viewer_has(const struct display_queue *queue, uint32_t id)
 		display_draw_format_known(surface->format, &queue->abilities);
 }
 
+static void note_used(struct display_queue *queue, uint32_t id)
+{
+	uint32_t at = queue->used_count;
+
+	if (queue->views[id].used)
+		return;
+	queue->views[id].used = true;
+	for (queue->used_count++; at > 0 && queue->used[at - 1] > id; at--)
+		queue->used[at] = queue->used[at - 1];
+	queue->used[at] = (uint16_t)id;
+}
+
 static void push_create(struct display_queue *queue, uint32_t id)
 {
 	const struct server_surface *slot = &queue->surfaces[id];
@@ -317,7 +329,7 @@ static void push_create(struct display_queue *queue, uint32_t id)
 	queue_push(queue, item);
 	queue->views[id].create = item;
 	queue->views[id].created = true;
-	queue->views_end = MAX(queue->views_end, id + 1);
+	note_used(queue, id);
 }
 
 static void push_destroy(struct display_queue *queue, uint32_t id)

@@ -47,6 +47,7 @@ struct queue_view {
 	uint32_t pending; /* drawings in the queue that touch or read it */
 	uint64_t sent; /* the generation that the viewer has; 0: no such surface */
 	enum surface_format sent_format;
+	bool used; /* the id was, ever */
 	bool created; /* it has one when the queue is through */
 	bool no_picture; /* nothing of it was sent to one who came late: it goes out whole at first */
 };
@@ -55,7 +56,9 @@ struct display_queue {
 	const struct server_surface *surfaces; /* DISPLAY_MAX_SURFACES, as they are now */
 	struct draw_abilities abilities;
 	struct queue_view *views; /* DISPLAY_MAX_SURFACES */
-	uint32_t views_end; /* none beyond was ever used */
+	/* The ids that were ever used, rising: drivers begin at both ends. */
+	uint16_t used[DISPLAY_MAX_SURFACES];
+	uint32_t used_count;
 	struct queue_item *first, *last;
 	uint32_t items;
 	size_t bytes;

@@ -114,8 +114,8 @@ bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, siz
 
 	/* The primary surface, which is seen, has the lowest number. */
 	for (uint32_t pass = 0; !found && pass <= refine; pass++) {
-		for (uint32_t i = 0; !found && i < queue->views_end; i++) {
-			struct queue_view *view = &queue->views[i];
+		for (uint32_t i = 0; !found && i < queue->used_count; i++) {
+			struct queue_view *view = &queue->views[queue->used[i]];
 			struct region dirty;
 
 			if (region_empty(&view->dirty))
@@ -126,7 +126,7 @@ bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, siz
 				region_subtract(&dirty, &view->refine);
 			found = take_from(queue, view, &dirty, max_bytes, first_max_bytes, area);
 			region_finish(&dirty);
-			*id = i;
+			*id = queue->used[i];
 			*refined = pass > 0;
 		}
 	}
@@ -137,8 +137,8 @@ uint32_t display_queue_backlog(const struct display_queue *queue)
 {
 	uint32_t backlog = queue->items;
 
-	for (uint32_t id = 0; id < queue->views_end; id++) {
-		const struct queue_view *view = &queue->views[id];
+	for (uint32_t i = 0; i < queue->used_count; i++) {
+		const struct queue_view *view = &queue->views[queue->used[i]];
 
 		backlog += region_empty(&view->dirty) ? 0 : SERVER_STATS_OWED;
 		backlog += !region_empty(&view->stale);

@@ -74,15 +74,16 @@ void display_queue_spread(struct display_queue *queue, const struct queue_item *
 
 bool display_queue_restless(const struct display_queue *queue)
 {
-	for (uint32_t id = 0; id < queue->views_end; id++)
-		if (!region_empty(&queue->views[id].stale))
+	for (uint32_t i = 0; i < queue->used_count; i++)
+		if (!region_empty(&queue->views[queue->used[i]].stale))
 			return true;
 	return false;
 }
 
 void display_queue_rest(struct display_queue *queue)
 {
-	for (uint32_t id = 0; id < queue->views_end; id++) {
+	for (uint32_t i = 0; i < queue->used_count; i++) {
+		uint32_t id = queue->used[i];
 		struct queue_view *view = &queue->views[id];
 		struct region rest;
 
