@@ -37,6 +37,7 @@ struct video_demand {
 	uint32_t quality; /* 1 to 100: not better than this; 100 is visually lossless */
 	uint32_t bytes; /* how large frames may be on the average; 0: does not matter */
 	uint32_t interval_us; /* until the next frame, about */
+	uint32_t average_ms; /* over which time `bytes` has to hold; 0: 1000 */
 	bool refresh; /* does not build on frames before it */
 };
 

@@ -74,7 +74,8 @@ static unsigned int demanded_kbps(const struct vp8 *vp8, const struct video_dema
 	return (unsigned int)MIN(MAX(bytes * 8000 / interval_us, (uint64_t)20), (uint64_t)400000);
 }
 
-static void fill_config(struct vp8 *vp8, unsigned int kbps, unsigned int quantizer)
+static void fill_config(
+	struct vp8 *vp8, unsigned int kbps, unsigned int quantizer, unsigned int average_ms)
 {
 	vpx_codec_enc_cfg_t *config = &vp8->config;
 
@@ -91,9 +92,9 @@ static void fill_config(struct vp8 *vp8, unsigned int kbps, unsigned int quantiz
 	config->rc_undershoot_pct = 100;
 	config->rc_overshoot_pct = 15;
 	/* Milliseconds of the rate. */
-	config->rc_buf_sz = 1000;
-	config->rc_buf_initial_sz = 500;
-	config->rc_buf_optimal_sz = 600;
+	config->rc_buf_sz = average_ms;
+	config->rc_buf_initial_sz = average_ms / 2;
+	config->rc_buf_optimal_sz = average_ms * 6 / 10;
 	config->kf_mode = VPX_KF_DISABLED; /* they are asked for */
 }
 
@@ -118,19 +119,20 @@ static int prepare(struct vp8 *vp8, const struct video_demand *demand)
 {
 	unsigned int kbps = demanded_kbps(vp8, demand);
 	unsigned int quantizer = quality_quantizer(demand->quality);
+	unsigned int average_ms = MIN(demand->average_ms ? demand->average_ms : 1000u, 10000u);
 	unsigned int old = vp8->config.rc_target_bitrate;
 
 	if (!vp8->ready) {
-		fill_config(vp8, kbps, quantizer);
+		fill_config(vp8, kbps, quantizer, average_ms);
 		vp8->image = vpx_img_alloc(
 			NULL, VPX_IMG_FMT_I420, vp8->base.width, vp8->base.height, 32);
 		return vp8->image ? codec_start(vp8) : -ENOMEM;
 	}
 	/* Its own control of the rate begins anew with each change. */
-	if (quantizer == vp8->config.rc_min_quantizer && kbps <= old + old / 8 &&
-		kbps + old / 8 >= old)
+	if (quantizer == vp8->config.rc_min_quantizer && average_ms == vp8->config.rc_buf_sz &&
+		kbps <= old + old / 8 && kbps + old / 8 >= old)
 		return 0;
-	fill_config(vp8, kbps, quantizer);
+	fill_config(vp8, kbps, quantizer, average_ms);
 	return vpx_codec_enc_config_set(&vp8->codec, &vp8->config) == VPX_CODEC_OK ? 0 : -EIO;
 }
 

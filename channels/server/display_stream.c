@@ -20,6 +20,7 @@ enum {
 	MARGIN_MIN_MS = 15,
 	MARGIN_MAX_MS = 120,
 	EARLY_REPORTS = 4,
+	EARLY_NS = 8000000, /* a frame that is not quite due is in time */
 };
 
 struct stream {
@@ -39,10 +40,10 @@ struct stream {
 	uint32_t width, height; /* of frames, as the viewer was told at the creation */
 	uint32_t report_id;
 	uint32_t early; /* reports in a row that told of frames that came much too early */
-	uint64_t captured_ns;
+	uint64_t due_ns; /* when the next frame is, if fewer than all are sent */
 	struct encoded_frame *waiting[FRAMES_WAITING];
 	uint32_t waiting_count;
-	uint64_t frames;
+	uint64_t frames, bytes; /* sent */
 	struct stream *next;
 };
 
@@ -150,6 +151,7 @@ static struct video_wish make_wish(struct stream *stream)
 		.quality = demand.quality,
 		.bytes = demand.bytes,
 		.interval_us = stream->control.interval_us,
+		.average_ms = demand.average_ms,
 	};
 }
 
@@ -175,16 +177,20 @@ static bool member_has_room(struct video_member *member)
 	if (stream->waiting_count + (member->awaits != 0) >= FRAMES_WAITING ||
 		!link_has_room(stream->owner))
 		return false;
-	/* A little early is in time: the guest's frames are not quite regular. */
-	return now_ns - stream->captured_ns >= (uint64_t)stream->control.interval_us * 900;
+	return now_ns + EARLY_NS >= stream->due_ns;
 }
 
 static void member_captured(struct video_member *member)
 {
 	struct stream *stream = of_member(member);
 
+	uint64_t interval_ns = (uint64_t)stream->control.interval_us * 1000;
+	uint64_t now_ns = clock_monotonic_ns();
+
 	stream->owed = false;
-	stream->captured_ns = clock_monotonic_ns();
+	/* On the average so many, though the guest's frames come when they come. */
+	stream->due_ns =
+		MAX(stream->due_ns + interval_ns, now_ns > interval_ns ? now_ns - interval_ns : 0);
 }
 
 static void member_encoded(struct video_member *member, struct encoded_frame *frame)
@@ -396,8 +402,10 @@ static void send_destroy(struct stream *stream)
 	struct display_streams *streams = stream->owner;
 	struct msg_stream_destroy msg = { .stream_id = stream->id };
 
-	log_debug(SERVER_LOG, "stream %u ends after %llu frames", stream->id,
-		(unsigned long long)stream->frames);
+	log_debug(SERVER_LOG, "stream %u ends after %llu frames of %llu bytes, quality %u",
+		stream->id, (unsigned long long)stream->frames,
+		(unsigned long long)(stream->bytes / MAX(stream->frames, (uint64_t)1)),
+		stream->control.quality);
 	link_send_stream_destroy(streams->link, SPICE_MSG_DISPLAY_STREAM_DESTROY, &msg);
 	stream->created = false;
 }
@@ -461,6 +469,7 @@ static void send_frame(struct stream *stream)
 	}
 	send_data(stream, frame);
 	stream->frames++;
+	stream->bytes += frame->data.size;
 	server_stats_add(&streams->server->stats.frames, frame->data.size);
 	streams->ops->lossy(streams->opaque, stream->surface_id, &stream->clip);
 	if (stream_control_sent(&stream->control, frame->quality, true))

@@ -8,12 +8,18 @@ enum {
 	QUALITY = 85, /* what differs from better ones only side by side */
 	QUALITY_BAD = 25, /* half the size at twice the quality looks better */
 	QUALITY_GOOD = 60, /* at half the size: the whole may be tried again */
+	/* Of frames that stand alone: below this fewer of them look better, above that all are sent. */
+	QUALITY_SLOWER = 66,
+	QUALITY_FASTER = 80,
+	INTERVAL_SLOWER_US = 41667, /* the cinema's */
 	FRAMES_BAD = 12,
 	FRAMES_GOOD = 90,
 	SHIFT_MAX = 2,
 	SIDE_MIN = 64, /* nothing is shrunk below */
 	SHARE_MIN = 100,
 	SHARE_MAX = 1000,
+	AVERAGE_MS = 5000,
+	AVERAGE_SLOW_MS = 700,
 	LINK_PERCENT = 70, /* of the link's rate: the rest is for what users wait for */
 	INTERVAL_MIN_US = 16000, /* 60 frames a second are enough for everybody */
 	INTERVAL_MAX_US = 250000,
@@ -45,6 +51,11 @@ bool stream_control_sent(struct stream_control *control, uint32_t quality, bool 
 {
 	uint32_t side = MIN(control->width, control->height) >> (control->shift + 1);
 
+	control->quality = control->quality ? (control->quality * 7 + quality) / 8 : quality;
+	if (!video_codec_frames_alone(control->codec) || control->quality > QUALITY_FASTER)
+		control->slower = false;
+	else if (control->quality < QUALITY_SLOWER)
+		control->slower = true;
 	control->bad = quality < QUALITY_BAD ? control->bad + 1 : 0;
 	control->good = quality >= QUALITY_GOOD ? control->good + 1 : 0;
 	if (control->bad >= FRAMES_BAD && may_shrink && control->shift < SHIFT_MAX &&
@@ -55,7 +66,7 @@ bool stream_control_sent(struct stream_control *control, uint32_t quality, bool 
 	} else {
 		return false;
 	}
-	control->bad = control->good = 0;
+	control->bad = control->good = control->quality = 0;
 	return true;
 }
 
@@ -65,8 +76,8 @@ static uint32_t worth(const struct stream_control *control)
 	uint64_t pixels = ((uint64_t)control->width >> control->shift) *
 		((uint64_t)control->height >> control->shift);
 
-	/* 1.75 and half a bit a pixel. */
-	pixels = control->codec == VIDEO_MJPEG ? pixels * 7 / 32 : pixels / 16;
+	/* 1.7 and 0.75 bits a pixel. */
+	pixels = control->codec == VIDEO_MJPEG ? pixels * 55 / 256 : pixels * 3 / 32;
 	return (uint32_t)MIN(MAX(pixels, (uint64_t)2048), (uint64_t)UINT32_MAX);
 }
 
@@ -83,10 +94,18 @@ static uint32_t rounded(uint64_t bytes)
 struct video_demand stream_control_demand(
 	struct stream_control *control, const struct stream_link *link, uint32_t video_us)
 {
-	struct video_demand demand = { .quality = QUALITY, .bytes = worth(control) };
+	struct video_demand demand = {
+		.quality = QUALITY, .bytes = worth(control), .average_ms = AVERAGE_MS
+	};
 	uint32_t interval_us = MAX(video_us, (uint32_t)INTERVAL_MIN_US);
 	uint64_t least = demand.bytes / 16;
 
+	if (control->slower && interval_us < INTERVAL_SLOWER_US) {
+		demand.bytes =
+			(uint32_t)MIN((uint64_t)demand.bytes * INTERVAL_SLOWER_US / interval_us,
+				(uint64_t)UINT32_MAX);
+		interval_us = INTERVAL_SLOWER_US;
+	}
 	if (link->rate) {
 		/* In bytes a second. */
 		uint64_t budget = link->rate * LINK_PERCENT / 100 * control->share / SHARE_MAX /
@@ -102,10 +121,13 @@ struct video_demand stream_control_demand(
 		}
 		if (bytes < demand.bytes)
 			demand.bytes = MAX(rounded(bytes), 256u);
+		/* What a slow link is given too much of has to wait. */
+		if (bytes < (uint64_t)demand.bytes * 4)
+			demand.average_ms = AVERAGE_SLOW_MS;
 	} else if (control->share < SHARE_MAX) {
 		demand.bytes = rounded((uint64_t)demand.bytes * control->share / SHARE_MAX);
 	}
-	control->interval_us = interval_us > video_us ? rounded(interval_us) : 0;
+	control->interval_us = interval_us > video_us ? interval_us : 0;
 	demand.interval_us = interval_us;
 	return demand;
 }

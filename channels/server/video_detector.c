@@ -21,6 +21,7 @@ enum {
 	MIN_DRAW = 256, /* pixels: what is smaller, or thinner than this, is no picture: */
 	MIN_SIDE = 4,
 	FLAPS_BLEND = 3,
+	PARTS_PARTIAL = 3,
 	GROWN_MAX = 2,
 };
 
@@ -28,7 +29,9 @@ static const uint64_t hit_gap_ns = 10 * MS; /* what comes closer belongs to the 
 static const uint64_t calm_ns = 200 * MS; /* a row of hits ends, and a video */
 static const uint64_t warm_ns = 5000 * MS; /* a place where a video was is known this long */
 static const uint64_t refused_ns = 500 * MS; /* until what was no video is looked at again */
-static const uint64_t quiet_ns = 4 * MS; /* without a drawing: the frame is complete */
+/* Without a drawing for so long the frame is complete: longer while frames come whole. */
+static const uint64_t quiet_ns = 4 * MS;
+static const uint64_t quiet_whole_ns = 20 * MS;
 static const uint64_t burst_max_ns = 24 * MS; /* so is one that takes this long */
 static const uint64_t flap_ns = 100 * MS;
 static const uint64_t blend_ns = 2000 * MS;
@@ -51,6 +54,8 @@ struct state {
 	bool covered; /* all of it: complete at the end of the turn */
 	bool patient; /* drawings follow on those that cover it all */
 	uint32_t late;
+	bool partial; /* frames change parts of it, differing ones: nothing tells that all was drawn */
+	uint32_t parts; /* of the last frames, how many did not cover it */
 	uint64_t burst_ns; /* when the first of `seen` came */
 	uint64_t hit_ns; /* when the last drawing came */
 	uint64_t began_ns;
@@ -130,6 +135,14 @@ static void end_all(struct video_detector *detector)
 
 /* ---- frames ---- */
 
+/* When the frame that is being drawn counts as complete, if nothing else comes. */
+static uint64_t quiet_at(const struct state *video)
+{
+	uint64_t quiet = video->partial ? quiet_ns : quiet_whole_ns;
+
+	return MIN(video->hit_ns + quiet, video->burst_ns + burst_max_ns);
+}
+
 static void rearm(struct video_detector *detector, uint64_t now_ns)
 {
 	uint64_t due = UINT64_MAX;
@@ -138,7 +151,7 @@ static void rearm(struct video_detector *detector, uint64_t now_ns)
 		uint64_t at = v->hit_ns + calm_ns;
 
 		if (v->drawing)
-			at = MIN(v->hit_ns + quiet_ns, v->burst_ns + burst_max_ns);
+			at = quiet_at(v);
 		due = MIN(due, at);
 	}
 	if (due != UINT64_MAX)
@@ -158,6 +171,8 @@ static void frame_complete(struct video_detector *detector, struct state *video,
 		base->interval_ns = base->interval_ns ? (base->interval_ns * 7 + interval) / 8
 						      : interval;
 	}
+	video->parts = video->covered ? 0 : video->parts + 1;
+	video->partial = video->parts >= PARTS_PARTIAL;
 	base->frame++;
 	base->frame_ns = video->burst_ns;
 	video->complete_ns = now_ns;
@@ -307,10 +322,6 @@ static bool looks_like_video(struct video_detector *detector, const struct rect 
 			content = video_content_measure(surface, &inside);
 	}
 	display_unlock(detector->display);
-	log_debug("video", "%dx%d at %d,%d: %u/1000 equal, %u/1000 gradual, %u colours: %s",
-		rect_width(area), rect_height(area), area->left, area->top, content.equal,
-		content.gradual, content.colors,
-		video_content_moves(&content) ? "a video" : "none");
 	return video_content_moves(&content);
 }
 
@@ -374,6 +385,12 @@ static void end_overlapping(struct video_detector *detector, const struct rect *
 	}
 }
 
+static void say(const struct rect *area, const char *what)
+{
+	log_debug("video", "%dx%d at %d,%d %s", rect_width(area), rect_height(area), area->left,
+		area->top, what);
+}
+
 /* Looks for a video around a tile that was drawn on often enough. */
 static struct state *try_begin(
 	struct video_detector *detector, const struct rect *drawn, uint32_t seed, uint64_t now_ns)
@@ -385,18 +402,23 @@ static struct state *try_begin(
 	if (!rect_empty(&area) && !may_begin(detector, &area, &grown, now_ns))
 		return NULL;
 	if (rect_empty(&area) || !looks_like_video(detector, &area)) {
+		if (!rect_empty(&area))
+			say(&area, "changes fast, but is no moving picture");
 		refuse(detector, rect_empty(&area) ? drawn : &area, refused_ns, now_ns);
 		return NULL;
 	}
 	end_overlapping(detector, &area);
 	if (grown > GROWN_MAX) {
+		say(&area, "changes fast, but moves itself");
 		forget(detector, &area);
 		refuse(detector, &area, warm_ns, now_ns);
 		return NULL;
 	}
 	video = video_begin(detector, &area, now_ns);
-	if (video)
+	if (video) {
 		video->grown = grown;
+		say(&area, "is a video");
+	}
 	return video;
 }
 

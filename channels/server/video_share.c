@@ -56,7 +56,7 @@ static bool wish_equal(const struct video_wish *a, const struct video_wish *b)
 {
 	return a->codec == b->codec && a->width == b->width && a->height == b->height &&
 		a->quality == b->quality && a->bytes == b->bytes &&
-		a->interval_us == b->interval_us;
+		a->interval_us == b->interval_us && a->average_ms == b->average_ms;
 }
 
 static struct video_track *track_create(
@@ -161,6 +161,7 @@ void video_share_rewish(
 		track->wish.quality = wish->quality;
 		track->wish.bytes = wish->bytes;
 		track->wish.interval_us = wish->interval_us;
+		track->wish.average_ms = wish->average_ms;
 		return;
 	}
 	video_share_leave(share, member);
@@ -249,6 +250,7 @@ static struct video_job *job_create(struct video_share *share, struct video_trac
 		.bytes = track->wish.bytes,
 		.interval_us = track->wish.interval_us ? track->wish.interval_us
 						       : (uint32_t)(video->interval_ns / 1000),
+		.average_ms = track->wish.average_ms,
 		.refresh = track->refresh,
 	};
 	return job;

@@ -44,6 +44,7 @@ struct video_wish {
 	uint32_t quality;
 	uint32_t bytes; /* of a frame, on the average */
 	uint32_t interval_us; /* between frames; 0: as the video has it */
+	uint32_t average_ms; /* over which time `bytes` has to hold */
 };
 
 /* Embedded in a viewer's stream. */
