@@ -163,6 +163,7 @@ void soft_decode_modrm(struct soft_decoder *d)
 	op->reg = (uint8_t)(((d->modrm >> 3) & 7) | (d->rex & 4) << 1);
 	if (d->modrm >= 0xc0) {
 		op->rm = (uint8_t)((d->modrm & 7) | (d->rex & 1) << 3);
+		set_default_segment(d); /* MASKMOVQ goes to memory all the same */
 		return;
 	}
 	op->flags |= SOFT_OP_MEM;

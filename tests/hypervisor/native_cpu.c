@@ -15,6 +15,7 @@
 
 #include "core/util.h"
 
+enum { USER_CS32 = 0x23, USER_CS64 = 0x33, USER_DATA = 0x2b };
 enum { TRAP_FLAG = 0x100, XSTATE_X87 = 1, XSTATE_SSE = 2, XSTATE_HEADER = 512, STACK_SIZE = 65536 };
 
 struct shared {
@@ -88,6 +89,8 @@ static void begin_case(const struct native_case *at, ucontext_t *context)
 		regs[reg_names[i]] = (greg_t)at->before.regs[i];
 	regs[REG_RIP] = (greg_t)at->before.rip;
 	regs[REG_EFL] = (greg_t)(at->before.flags | TRAP_FLAG);
+	regs[REG_CSGSFS] = (regs[REG_CSGSFS] & ~INT64_C(0xffff)) |
+		(at->code32 ? USER_CS32 : USER_CS64);
 	memcpy(fx, &at->before.fx, offsetof(struct native_fx, rest));
 	fx->mxcsr_mask = 0xffff;
 	*xstate_bits(context) |= XSTATE_X87 | XSTATE_SSE;
@@ -150,6 +153,8 @@ static _Noreturn void run_child(void)
 	sigfillset(&action.sa_mask);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
+	/* 64-bit code does not look at these. */
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(USER_DATA));
 	raise(SIGTRAP);
 	_exit(1);
 }

@@ -54,6 +54,7 @@ struct native_state {
 struct native_case {
 	uint8_t code[16];
 	unsigned length;
+	bool code32; /* a segment of 32-bit code; the first eight registers only */
 	bool repeats; /* a REP prefix: stepped once an iteration */
 	struct native_state before;
 	struct native_state after;

@@ -187,7 +187,18 @@ static const struct native_pattern integer[] = {
 	GROUP1("cmp", 7, 0),
 	P("push", 1, 50, 57, SOFT_ANY, FORM_OPREG | FORM_STACK, 0),
 	P("pop", 1, 58, 5f, SOFT_ANY, FORM_OPREG | FORM_STACK, 0),
-	P("movsxd", 1, 63, 0, SOFT_ANY, MODRM | FORM_NO66, 0),
+	P("movsxd", 1, 63, 0, SOFT_ANY, MODRM | FORM_NO66 | FORM_ONLY64, 0),
+	P("inc", 1, 40, 47, SOFT_ANY, FORM_OPREG | FORM_ONLY32, 0),
+	P("dec", 1, 48, 4f, SOFT_ANY, FORM_OPREG | FORM_ONLY32, 0),
+	P("daa", 1, 27, 0, SOFT_ANY, FORM_ONLY32, SOFT_OF),
+	P("das", 1, 2f, 0, SOFT_ANY, FORM_ONLY32, SOFT_OF),
+	P("aaa", 1, 37, 0, SOFT_ANY, FORM_ONLY32, SOFT_OF | SOFT_SF | SOFT_ZF | SOFT_PF),
+	P("aas", 1, 3f, 0, SOFT_ANY, FORM_ONLY32, SOFT_OF | SOFT_SF | SOFT_ZF | SOFT_PF),
+	P("aam", 1, d4, 0, SOFT_ANY, FORM_IMM8 | FORM_ONLY32, SOFT_OF | SOFT_AF | SOFT_CF),
+	P("aad", 1, d5, 0, SOFT_ANY, FORM_IMM8 | FORM_ONLY32, SOFT_OF | SOFT_AF | SOFT_CF),
+	P("pusha", 1, 60, 0, SOFT_ANY, FORM_STACK | FORM_ONLY32, 0),
+	P("popa", 1, 61, 0, SOFT_ANY, FORM_STACK | FORM_ONLY32, 0),
+	P("bound", 1, 62, 0, SOFT_ANY, MODRM | FORM_MEM | FORM_ONLY32, 0),
 	P("push", 1, 68, 0, SOFT_ANY, FORM_IMMZ | FORM_STACK, 0),
 	P("imul", 1, 69, 0, SOFT_ANY, MODRM | FORM_IMMZ, SZAP),
 	P("push", 1, 6a, 0, SOFT_ANY, FORM_IMM8 | FORM_STACK, 0),
@@ -313,7 +324,7 @@ static void put_prefixes(struct native_gen *gen)
 	bool vector = pattern->form & (FORM_SSE | FORM_X87);
 
 	gen->operand16 = !vector && !(pattern->form & FORM_NO66) && chance(gen, 25);
-	gen->address32 = memory && chance(gen, 10);
+	gen->address32 = memory && !gen->out->code32 && chance(gen, 10);
 	if (gen->address32)
 		put8(gen, 0x67);
 	if (gen->operand16 || pattern->prefix == SOFT_P_66)
@@ -325,9 +336,7 @@ static void put_prefixes(struct native_gen *gen)
 		put8(gen, chance(gen, 50) ? 0xf3 : 0xf2);
 	if (pattern->prefix == SOFT_P_F3 || pattern->prefix == SOFT_P_F2)
 		put8(gen, pattern->prefix == SOFT_P_F3 ? 0xf3 : 0xf2);
-	gen->rex = chance(gen, 60) ? 0x40 | (uint8_t)below(gen, 16) : 0;
-	if (pattern->form & FORM_REX_W)
-		gen->rex |= 0x48;
+	gen->rex = !gen->out->code32 && chance(gen, 60) ? 0x40 | (uint8_t)below(gen, 16) : 0;
 }
 
 /* The base register is given the value that leads to the target. False: the index spoils it. */
@@ -344,7 +353,7 @@ static bool put_address(struct native_gen *gen, unsigned reg)
 		put8(gen, (uint8_t)((reg & 7) << 3 | (sib ? 4 : 5)));
 		if (sib)
 			put8(gen, 0x25);
-		if (!sib)
+		if (!sib && !gen->out->code32)
 			gen->rip_disp = gen->at;
 		put(gen, gen->target, 4);
 		return true;
@@ -429,7 +438,7 @@ static void put_immediate(struct native_gen *gen)
 	if (form & FORM_IMMV)
 		put(gen, number(gen), wide ? 8 : gen->operand16 ? 2 : 4);
 	if (form & FORM_MOFFS)
-		put(gen, gen->target, gen->address32 ? 4 : 8);
+		put(gen, gen->target, gen->address32 || gen->out->code32 ? 4 : 8);
 }
 
 /* ---- operands ---- */
@@ -570,9 +579,12 @@ static void set_implied(struct native_gen *gen)
 
 static bool make(struct native_gen *gen)
 {
+	uint32_t pattern_form = gen->pattern->form;
 	struct native_case *out = gen->out;
 	uint64_t *regs = out->before.regs;
 
+	out->code32 = pattern_form & FORM_ONLY32 ||
+		(!(pattern_form & FORM_ONLY64) && chance(gen, 25));
 	fill(gen);
 	gen->at = out->code;
 	gen->rip_disp = NULL;
@@ -594,6 +606,8 @@ static bool make(struct native_gen *gen)
 
 		memcpy(gen->rip_disp, &disp, sizeof(disp));
 	}
+	for (unsigned i = 0; out->code32 && i < 16; i++)
+		regs[i] &= i < 8 ? UINT32_MAX : 0;
 	memset(out->code + out->length, 0x90, sizeof(out->code) - out->length);
 	out->before.rip = NATIVE_START;
 	fill_window(gen);

@@ -27,7 +27,8 @@ enum native_form {
 	FORM_X87 = 1 << 17,
 	FORM_SSE = 1 << 18,
 	FORM_OPREG = 1 << 19, /* the opcode's lower three bits are a register */
-	FORM_REX_W = 1 << 20, /* always 64 bits */
+	FORM_ONLY32 = 1 << 22, /* not in 64-bit code */
+	FORM_ONLY64 = 1 << 23,
 	FORM_COUNT = 1 << 21, /* AF is undefined after a shift, OF but for a count of 1 */
 };
 

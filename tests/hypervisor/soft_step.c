@@ -49,23 +49,31 @@ static void make_tables(struct soft_step *step)
 		set_entry(step, TABLE, NATIVE_DATA + page, 0, NATIVE_DATA + page);
 }
 
+enum {
+	USER_SEGMENT = SOFT_ATTR_PRESENT | 3 << SOFT_ATTR_DPL_SHIFT | SOFT_ATTR_S |
+		SOFT_ATTR_ACCESSED | SOFT_ATTR_WRITABLE | SOFT_ATTR_G
+};
+
 static void set_mode(struct soft_cpu *cpu)
 {
-	const uint32_t user = SOFT_ATTR_PRESENT | 3u << SOFT_ATTR_DPL_SHIFT | SOFT_ATTR_S |
-		SOFT_ATTR_ACCESSED | SOFT_ATTR_WRITABLE;
-
 	cpu->cr0 = SOFT_CR0_PG | SOFT_CR0_WP | SOFT_CR0_NE | SOFT_CR0_ET | SOFT_CR0_MP |
 		SOFT_CR0_PE;
 	cpu->cr3 = PML4;
 	cpu->cr4 = SOFT_CR4_PAE | SOFT_CR4_OSFXSR | SOFT_CR4_OSXMMEXCPT;
 	cpu->efer = SOFT_EFER_LME | SOFT_EFER_LMA | SOFT_EFER_NXE | SOFT_EFER_SCE;
 	for (unsigned i = 0; i < SOFT_SEGS; i++)
-		cpu->segs[i] = (struct soft_seg){ .limit = UINT32_MAX,
-			.attr = user | SOFT_ATTR_DB | SOFT_ATTR_G,
-			.selector = 0x2b };
-	cpu->segs[SOFT_CS].attr = user | SOFT_ATTR_CODE | SOFT_ATTR_L | SOFT_ATTR_G;
-	cpu->segs[SOFT_CS].selector = 0x33;
-	soft_set_cpl(cpu, 3);
+		cpu->segs[i] = (struct soft_seg){
+			.limit = UINT32_MAX, .attr = USER_SEGMENT | SOFT_ATTR_DB, .selector = 0x2b
+		};
+	cpu->cpl = 3;
+}
+
+static void set_code(struct soft_cpu *cpu, bool code32)
+{
+	cpu->segs[SOFT_CS].attr = USER_SEGMENT | SOFT_ATTR_CODE |
+		(code32 ? SOFT_ATTR_DB : SOFT_ATTR_L);
+	cpu->segs[SOFT_CS].selector = code32 ? 0x23 : 0x33;
+	soft_update_mode(cpu);
 }
 
 static int make_cpu(struct soft_step *step)
@@ -109,6 +117,7 @@ int soft_step_init(struct soft_step *step)
 		return err;
 	make_tables(step);
 	set_mode(step->cpu);
+	set_code(step->cpu, false);
 	return 0;
 }
 
@@ -198,6 +207,7 @@ void soft_step_run(struct soft_step *step, struct native_case *out)
 	cpu->regs[SOFT_RIP] = out->before.rip;
 	soft_set_eflags(cpu, (uint32_t)out->before.flags | SOFT_TF);
 	cpu->shadow = false;
+	set_code(cpu, out->code32);
 	set_fx(cpu, &out->before.fx);
 	execute(cpu, out);
 	cpu->op = &soft_op_none;
