@@ -27,10 +27,11 @@
 enum {
 	TURN_COMMANDS = 32, /* the command ring's length */
 	BACKLOG_MAX = 50, /* libspice-server, too, leaves commands in the ring beyond so many */
-	WAIT_NS = 1000000, /* while held back */
 	SETTLE_MS = 1000, /* nothing is sent for so long: that was all */
 	VIEWER_FDS = 64,
 };
+
+#define WAIT_NS UINT64_C(1000000)
 
 struct replay {
 	struct player player;
@@ -44,8 +45,11 @@ struct replay {
 	bool stay; /* go on serving after the end */
 	int listen_fd;
 	struct loop_fd *listener;
-	struct loop_timer *timer;
-	loop_fn *phase; /* what the timer is for: waiting, playing, ending */
+	struct loop_timer *timer; /* does nothing but end the wait for a record's time */
+	/* Waiting, playing, ending: answers for how long there is nothing to do, unless something
+	 * happens. */
+	uint64_t (*phase)(struct replay *replay);
+	bool done;
 	int viewers[VIEWER_FDS]; /* copies of the viewers' sockets, to see what they have taken */
 	uint32_t viewer_count;
 	bool recorded_pace, flood;
@@ -173,9 +177,13 @@ static bool all_taken(const struct replay *replay)
 	return true;
 }
 
-static void on_end(void *opaque)
+static uint64_t stay(struct replay *replay)
 {
-	struct replay *replay = opaque;
+	return 1000 * WAIT_NS;
+}
+
+static uint64_t end(struct replay *replay)
+{
 	uint64_t now = clock_monotonic_ns();
 	struct spice_server_stats stats;
 
@@ -184,15 +192,14 @@ static void on_end(void *opaque)
 		replay->last_bytes = sent_bytes(&stats);
 		replay->quiet_since_ns = now;
 	}
-	if (now - replay->quiet_since_ns < replay->settle_ms * 1000000) {
-		loop_timer_arm(replay->timer, 5 * WAIT_NS);
-		return;
-	}
+	if (now - replay->quiet_since_ns < replay->settle_ms * 1000000)
+		return 10 * WAIT_NS;
 	replay->wall_s = (double)(replay->quiet_since_ns - replay->start_ns) / 1e9;
 	getrusage(RUSAGE_SELF, &replay->usage);
 	tell_end(replay);
-	if (!replay->stay)
-		loop_stop(replay->loop);
+	replay->done = !replay->stay;
+	replay->phase = stay;
+	return 0;
 }
 
 /* ---- playing ---- */
@@ -219,22 +226,13 @@ static uint64_t time_left(struct replay *replay)
 	return due > passed ? due - passed : 0;
 }
 
-static void enter(struct replay *replay, loop_fn *phase)
+static uint64_t play(struct replay *replay)
 {
-	replay->phase = phase;
-	loop_timer_arm(replay->timer, 0);
-}
-
-static void on_play(void *opaque)
-{
-	struct replay *replay = opaque;
 	int more = 1;
 
-	if (held_back(replay)) {
-		loop_timer_arm(replay->timer, WAIT_NS);
-		return;
-	}
-	for (int i = 0; i < TURN_COMMANDS; i++) {
+	if (held_back(replay))
+		return 10 * WAIT_NS;
+	for (int i = 0; i < TURN_COMMANDS && more > 0; i++) {
 		uint64_t left;
 
 		more = player_peek(&replay->player);
@@ -243,41 +241,51 @@ static void on_play(void *opaque)
 		if (!replay->first_record_ns)
 			replay->first_record_ns = replay->player.record.time_ns;
 		left = time_left(replay);
-		if (left > 0) {
-			loop_timer_arm(replay->timer, left);
-			return;
-		}
+		if (left > 0)
+			return left;
 		player_step(&replay->player);
 	}
-	if (more > 0) {
-		loop_timer_arm(replay->timer, 0);
-		return;
-	}
+	if (more > 0)
+		return 0;
 	replay->error = more;
 	replay->quiet_since_ns = clock_monotonic_ns();
-	enter(replay, on_end);
+	replay->phase = end;
+	return 0;
 }
 
 /* A viewer whose display channel has begun was sent something there. */
-static void on_wait(void *opaque)
+static uint64_t wait_viewer(struct replay *replay)
 {
-	struct replay *replay = opaque;
 	struct spice_server_stats stats;
 
 	spice_server_stats(replay->server, &stats);
-	if (stats.channels[SPICE_CHANNEL_DISPLAY].count == 0) {
-		loop_timer_arm(replay->timer, WAIT_NS);
-		return;
-	}
+	if (stats.channels[SPICE_CHANNEL_DISPLAY].count == 0)
+		return 10 * WAIT_NS;
 	replay->start_ns = clock_monotonic_ns();
-	enter(replay, on_play);
+	replay->phase = play;
+	return 0;
 }
 
 static void on_timer(void *opaque)
 {
-	struct replay *replay = opaque;
+}
 
-	replay->phase(replay);
+static int run(struct replay *replay)
+{
+	int err = 0;
+
+	while (!replay->done && !err) {
+		uint64_t wait_ns = replay->phase(replay);
+		int wait_ms = (int)(MIN(wait_ns, 1000 * WAIT_NS) / 1000000);
+
+		if (replay->recorded_pace && wait_ns > 0) {
+			loop_timer_arm(replay->timer, wait_ns);
+			wait_ms = -1;
+		}
+		if (!replay->done)
+			err = loop_run_once(replay->loop, wait_ms);
+	}
+	return err;
 }
 
 /* ---- viewers ---- */
@@ -374,7 +382,7 @@ static int start(struct replay *replay, uint16_t port)
 	replay->timer = loop_timer_add(replay->loop, on_timer, replay);
 	if (!replay->timer)
 		return -ENOMEM;
-	enter(replay, on_wait);
+	replay->phase = wait_viewer;
 	return 0;
 }
 
@@ -459,7 +467,7 @@ int main(int argc, char **argv)
 	replay.path = argv[optind];
 	err = start(&replay, (uint16_t)port);
 	if (!err)
-		loop_run(replay.loop);
+		err = run(&replay);
 	if (err || replay.error)
 		fprintf(stderr, "qxl-replay: %s: %s\n", argv[optind],
 			strerror(err ? -err : -replay.error));

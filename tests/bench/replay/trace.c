@@ -3,7 +3,6 @@
 #include "tests/bench/replay/trace_internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -50,12 +49,10 @@ uint64_t trace_alloc_zeroed(struct trace *trace, uint64_t size)
 	return address;
 }
 
-int64_t trace_number(struct trace *trace, const char *format)
+int64_t trace_number(struct trace *trace, const char *name)
 {
-	int64_t value;
-
-	trace_input_scan(&trace->in, format, &value);
-	return value;
+	trace_input_word(&trace->in, name);
+	return trace_input_number(&trace->in);
 }
 
 /* ---- blocks ---- */
@@ -81,13 +78,12 @@ static void inflate_block(struct trace *trace, void *out, uint64_t size, int64_t
 
 uint64_t trace_binary(struct trace *trace, const char *name, uint64_t head, uint64_t *size)
 {
-	int64_t is_packed, bytes, packed = 0;
+	int64_t is_packed = trace_number(trace, "binary"), bytes, packed = 0;
 	uint64_t address = 0;
-	char format[64];
 
 	*size = 0;
-	snprintf(format, sizeof(format), " binary %% %s %%:", name);
-	trace_input_scan(&trace->in, format, &is_packed, &bytes);
+	trace_input_word(&trace->in, name);
+	trace_input_scan(&trace->in, " %:", &bytes);
 	if (is_packed)
 		trace_input_scan(&trace->in, "%:", &packed);
 	if (!trace->in.error && (bytes < 0 || bytes > BLOCK_BYTES_MAX))
@@ -138,15 +134,11 @@ uint64_t trace_chunks(struct trace *trace, const char *name, uint64_t head, uint
 
 void trace_rect(struct trace *trace, const char *name, QXLRect *out)
 {
-	int64_t top, left, bottom, right;
-	char format[64];
-
-	snprintf(format, sizeof(format), " rect %s %% %% %% %%", name);
-	trace_input_scan(&trace->in, format, &top, &left, &bottom, &right);
-	*out = (QXLRect){ .top = (int32_t)top,
-		.left = (int32_t)left,
-		.bottom = (int32_t)bottom,
-		.right = (int32_t)right };
+	trace_input_word(&trace->in, "rect");
+	out->top = (int32_t)trace_number(trace, name);
+	out->left = (int32_t)trace_input_number(&trace->in);
+	out->bottom = (int32_t)trace_input_number(&trace->in);
+	out->right = (int32_t)trace_input_number(&trace->in);
 }
 
 void trace_point(struct trace *trace, QXLPoint *out)
@@ -176,8 +168,8 @@ static uint64_t read_update(struct trace *trace)
 		return 0;
 	trace_input_scan(&trace->in, " update");
 	trace_rect(trace, "area", &cmd->area);
-	cmd->update_id = (uint32_t)trace_number(trace, " update_id %");
-	cmd->surface_id = (uint32_t)trace_number(trace, " surface_id %");
+	cmd->update_id = (uint32_t)trace_number(trace, "update_id");
+	cmd->surface_id = (uint32_t)trace_number(trace, "surface_id");
 	return address;
 }
 
@@ -186,10 +178,10 @@ static void read_surface(struct trace *trace, QXLSurfaceCmd *cmd)
 	QXLSurface *surface = &cmd->u.surface_create;
 	uint64_t size, got;
 
-	surface->format = (uint32_t)trace_number(trace, " u.surface_create.format %");
-	surface->width = (uint32_t)trace_number(trace, " u.surface_create.width %");
-	surface->height = (uint32_t)trace_number(trace, " u.surface_create.height %");
-	surface->stride = (int32_t)trace_number(trace, " u.surface_create.stride %");
+	surface->format = (uint32_t)trace_number(trace, "u.surface_create.format");
+	surface->width = (uint32_t)trace_number(trace, "u.surface_create.width");
+	surface->height = (uint32_t)trace_number(trace, "u.surface_create.height");
+	surface->stride = (int32_t)trace_number(trace, "u.surface_create.stride");
 	size = (uint64_t)llabs(surface->stride) * surface->height;
 	if (cmd->flags & QXL_SURF_FLAG_KEEP_DATA) {
 		surface->data = trace_binary(trace, "data", 0, &got);
@@ -208,9 +200,9 @@ static uint64_t read_surface_cmd(struct trace *trace)
 	if (!address)
 		return 0;
 	trace_input_scan(&trace->in, " surface_cmd");
-	cmd->surface_id = (uint32_t)trace_number(trace, " surface_id %");
-	cmd->type = (uint8_t)trace_number(trace, " type %");
-	cmd->flags = (uint32_t)trace_number(trace, " flags %");
+	cmd->surface_id = (uint32_t)trace_number(trace, "surface_id");
+	cmd->type = (uint8_t)trace_number(trace, "type");
+	cmd->flags = (uint32_t)trace_number(trace, "flags");
 	if (cmd->type == QXL_SURFACE_CMD_CREATE)
 		read_surface(trace, cmd);
 	return address;
@@ -222,13 +214,13 @@ static uint64_t read_shape(struct trace *trace)
 	uint64_t address, size;
 	QXLCursor *cursor;
 
-	header.unique = (uint64_t)trace_number(trace, " header.unique %");
-	header.type = (uint16_t)trace_number(trace, " header.type %");
-	header.width = (uint16_t)trace_number(trace, " header.width %");
-	header.height = (uint16_t)trace_number(trace, " header.height %");
-	header.hot_spot_x = (uint16_t)trace_number(trace, " header.hot_spot_x %");
-	header.hot_spot_y = (uint16_t)trace_number(trace, " header.hot_spot_y %");
-	trace_number(trace, " data_size %");
+	header.unique = (uint64_t)trace_number(trace, "header.unique");
+	header.type = (uint16_t)trace_number(trace, "header.type");
+	header.width = (uint16_t)trace_number(trace, "header.width");
+	header.height = (uint16_t)trace_number(trace, "header.height");
+	header.hot_spot_x = (uint16_t)trace_number(trace, "header.hot_spot_x");
+	header.hot_spot_y = (uint16_t)trace_number(trace, "header.hot_spot_y");
+	trace_number(trace, "data_size");
 	address = trace_chunks(trace, "cursor", sizeof(*cursor), &size);
 	if (!address)
 		return 0;
@@ -246,17 +238,17 @@ static uint64_t read_cursor_cmd(struct trace *trace)
 	if (!address)
 		return 0;
 	trace_input_scan(&trace->in, " cursor_cmd");
-	cmd->type = (uint8_t)trace_number(trace, " type %");
+	cmd->type = (uint8_t)trace_number(trace, "type");
 	switch (cmd->type) {
 	case QXL_CURSOR_SET:
 		cmd->u.set.position = read_point16(trace);
-		cmd->u.set.visible = (uint8_t)trace_number(trace, " u.set.visible %");
+		cmd->u.set.visible = (uint8_t)trace_number(trace, "u.set.visible");
 		cmd->u.set.shape = read_shape(trace);
 		break;
 	case QXL_CURSOR_MOVE: cmd->u.position = read_point16(trace); break;
 	case QXL_CURSOR_TRAIL:
-		cmd->u.trail.length = (uint16_t)trace_number(trace, " u.trail.length %");
-		cmd->u.trail.frequency = (uint16_t)trace_number(trace, " u.trail.frequency %");
+		cmd->u.trail.length = (uint16_t)trace_number(trace, "u.trail.length");
+		cmd->u.trail.frequency = (uint16_t)trace_number(trace, "u.trail.frequency");
 		break;
 	default: break;
 	}
@@ -356,7 +348,7 @@ int trace_open(struct trace **out, const char *path)
 	if (trace->memory == MAP_FAILED) {
 		trace->memory = NULL;
 		err = -ENOMEM;
-	} else if (trace_number(trace, "SPICE_REPLAY %") != 1 || trace->in.error) {
+	} else if (trace_number(trace, "SPICE_REPLAY") != 1 || trace->in.error) {
 		err = -EINVAL;
 	}
 	if (err) {

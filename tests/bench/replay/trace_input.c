@@ -147,12 +147,12 @@ static inline int next_byte(struct trace_input *in)
 	return fill(in, 1) ? in->bytes[in->at] : -1;
 }
 
-static bool is_space(int c)
+static inline bool is_space(int c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static void skip_space(struct trace_input *in)
+static inline void skip_space(struct trace_input *in)
 {
 	while (is_space(next_byte(in)))
 		in->at++;
@@ -174,31 +174,52 @@ bool trace_input_is(struct trace_input *in, const char *word)
 	return in->size - in->at == length || is_space(in->bytes[in->at + length]);
 }
 
-static int64_t scan_number(struct trace_input *in)
+void trace_input_word(struct trace_input *in, const char *word)
 {
+	size_t length = strlen(word);
+
+	if (in->error)
+		return;
+	skip_space(in);
+	if (in->size - in->at < length)
+		fill(in, WORD_MAX);
+	if (in->size - in->at < length || memcmp(in->bytes + in->at, word, length) != 0)
+		in->error = -EINVAL;
+	else
+		in->at += length;
+}
+
+int64_t trace_input_number(struct trace_input *in)
+{
+	const uint8_t *at, *end;
 	bool negative = false;
 	uint64_t value = 0;
-	int digits = 0, c;
 
-	skip_space(in);
-	if (next_byte(in) == '-') {
-		negative = true;
-		in->at++;
-	}
-	for (c = next_byte(in); c >= '0' && c <= '9'; c = next_byte(in)) {
-		uint64_t digit = (uint64_t)(c - '0');
-
-		if (value > (UINT64_MAX - digit) / 10)
-			in->error = -EINVAL;
-		value = value * 10 + digit;
-		digits++;
-		in->at++;
-	}
-	if (digits == 0 || in->error) {
-		in->error = in->error ? in->error : -EINVAL;
+	if (in->error)
 		return 0;
+	skip_space(in);
+	/* Longer ones are errors. */
+	if (in->size - in->at < WORD_MAX)
+		fill(in, WORD_MAX);
+	at = in->bytes + in->at;
+	end = in->bytes + in->size;
+	if (at < end && *at == '-') {
+		negative = true;
+		at++;
 	}
-	return (int64_t)(negative ? 0 - value : value);
+	if (at == end || *at < '0' || *at > '9')
+		in->error = -EINVAL;
+	for (; at < end && *at >= '0' && *at <= '9'; at++) {
+		uint64_t digit = (uint64_t)(*at - '0');
+
+		if (value > (UINT64_MAX - digit) / 10) {
+			in->error = -EINVAL;
+			break;
+		}
+		value = value * 10 + digit;
+	}
+	in->at = (size_t)(at - in->bytes);
+	return in->error ? 0 : (int64_t)(negative ? 0 - value : value);
 }
 
 void trace_input_scan(struct trace_input *in, const char *format, ...)
@@ -206,21 +227,15 @@ void trace_input_scan(struct trace_input *in, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	/* A number's digits come in runs, words mostly alike: the buffer has them. */
 	for (const char *f = format; *f; f++) {
-		if (*f == '%') {
-			int64_t value = in->error ? 0 : scan_number(in);
-
-			*va_arg(args, int64_t *) = value;
-		} else if (in->error) {
-			continue;
-		} else if (is_space(*f)) {
+		if (*f == '%')
+			*va_arg(args, int64_t *) = trace_input_number(in);
+		else if (is_space(*f))
 			skip_space(in);
-		} else if (next_byte(in) == *f) {
+		else if (!in->error && next_byte(in) == *f)
 			in->at++;
-		} else {
-			in->error = -EINVAL;
-		}
+		else
+			in->error = in->error ? in->error : -EINVAL;
 	}
 	va_end(args);
 }

@@ -27,6 +27,10 @@ void trace_input_read(struct trace_input *in, void *out, size_t size);
 bool trace_input_at_end(struct trace_input *in);
 /* Whether the next word is this one. */
 bool trace_input_is(struct trace_input *in, const char *word);
+/* Takes white space and then this word; anything else is an error (-EINVAL). */
+void trace_input_word(struct trace_input *in, const char *word);
+/* White space, then a number (signed or unsigned, of 64 bits), or an error (-EINVAL). */
+int64_t trace_input_number(struct trace_input *in);
 /* Matches as scanf() does: white space any white space, '%' a number (signed or unsigned, of 64 bits)
  * that goes to the next int64_t *; all else itself. What does not match is an error (-EINVAL). */
 void trace_input_scan(struct trace_input *in, const char *format, ...);

@@ -26,8 +26,8 @@ static inline void *trace_at(const struct trace *trace, uint64_t address)
 {
 	return trace->memory + address;
 }
-/* Scans a line with one number. */
-int64_t trace_number(struct trace *trace, const char *format);
+/* A word and a number. */
+int64_t trace_number(struct trace *trace, const char *name);
 /* A `binary` block of that name, behind `head` zeroed bytes for a structure. */
 uint64_t trace_binary(struct trace *trace, const char *name, uint64_t head, uint64_t *size);
 /* A chain of data chunks, the first one's header at the end of `head` bytes. */
