@@ -231,8 +231,10 @@ int video_picture(struct video_detector *detector, struct video *base, struct im
 /* ---- the birth of videos ---- */
 
 /* The smallest rectangle around what was drawn of the tiles that touch `seed` and each other;
- * an empty one when it is too small, or mostly something else. */
-static struct rect find_area(struct video_detector *detector, uint32_t seed, uint64_t now_ns)
+ * an empty one when it is too small, or mostly something else. Says until when some part of it is
+ * refused. */
+static struct rect find_area(
+	struct video_detector *detector, uint32_t seed, uint64_t *refused_until_ns, uint64_t now_ns)
 {
 	struct rect area = { 0 };
 	uint32_t depth = 0;
@@ -271,8 +273,13 @@ static struct rect find_area(struct video_detector *detector, uint32_t seed, uin
 			detector->stack[depth++] = near[i];
 		}
 	}
-	for (uint32_t i = 0; i < depth; i++)
-		detector->tiles[detector->stack[i]].refused_until_ns &= ~1ull;
+	*refused_until_ns = 0;
+	for (uint32_t i = 0; i < depth; i++) {
+		struct tile *tile = &detector->tiles[detector->stack[i]];
+
+		tile->refused_until_ns &= ~1ull;
+		*refused_until_ns = MAX(*refused_until_ns, tile->refused_until_ns);
+	}
 	if (rect_width(&area) < MIN_WIDTH || rect_height(&area) < MIN_HEIGHT ||
 		filled < rect_area(&area) * 6 / 10)
 		return (struct rect){ 0 };
@@ -288,12 +295,11 @@ static struct rect find_area(struct video_detector *detector, uint32_t seed, uin
 				DIV_ROUND_UP((uint32_t)(area)->right, TILE);            \
 			tile < end_; tile++)
 
-static void refuse(struct video_detector *detector, const struct rect *area, uint64_t delay_ns,
-	uint64_t now_ns)
+static void refuse(struct video_detector *detector, const struct rect *area, uint64_t until_ns)
 {
 	/* Even: the lowest bit is find_area()'s. */
 	FOR_EACH_TILE(detector, area, tile)
-	tile->refused_until_ns = (now_ns + delay_ns) & ~1ull;
+	tile->refused_until_ns = until_ns & ~1ull;
 }
 
 static void forget(struct video_detector *detector, const struct rect *area)
@@ -395,23 +401,29 @@ static void say(const struct rect *area, const char *what)
 static struct state *try_begin(
 	struct video_detector *detector, const struct rect *drawn, uint32_t seed, uint64_t now_ns)
 {
-	struct rect area = find_area(detector, seed, now_ns);
+	uint64_t refused_until_ns;
+	struct rect area = find_area(detector, seed, &refused_until_ns, now_ns);
 	struct state *video;
 	uint32_t grown = 0;
 
+	/* What was refused and has moved on is refused there, too. */
+	if (refused_until_ns > now_ns) {
+		refuse(detector, rect_empty(&area) ? drawn : &area, refused_until_ns);
+		return NULL;
+	}
 	if (!rect_empty(&area) && !may_begin(detector, &area, &grown, now_ns))
 		return NULL;
 	if (rect_empty(&area) || !looks_like_video(detector, &area)) {
 		if (!rect_empty(&area))
 			say(&area, "changes fast, but is no moving picture");
-		refuse(detector, rect_empty(&area) ? drawn : &area, refused_ns, now_ns);
+		refuse(detector, rect_empty(&area) ? drawn : &area, now_ns + refused_ns);
 		return NULL;
 	}
 	end_overlapping(detector, &area);
 	if (grown > GROWN_MAX) {
 		say(&area, "changes fast, but moves itself");
 		forget(detector, &area);
-		refuse(detector, &area, warm_ns, now_ns);
+		refuse(detector, &area, now_ns + warm_ns);
 		return NULL;
 	}
 	video = video_begin(detector, &area, now_ns);
@@ -488,7 +500,7 @@ static bool still_video(struct video_detector *detector, struct state *video, ui
 	}
 	forget(detector, &video->base.area);
 	if (fits)
-		refuse(detector, &video->base.area, refused_ns, now_ns);
+		refuse(detector, &video->base.area, now_ns + refused_ns);
 	return false;
 }
 
@@ -601,8 +613,10 @@ static void copied(struct video_detector *detector, const struct rect *area)
 		struct rect common = rect_intersect(&v->base.area, area);
 
 		next = v->next;
-		if (rect_area(&common) > rect_area(&v->base.area) / 2)
+		if (rect_area(&common) > rect_area(&v->base.area) / 2) {
+			forget(detector, &v->base.area);
 			video_end(detector, v);
+		}
 	}
 }
 
