@@ -8,11 +8,11 @@
 
 enum {
 	PIECE_BYTES = 512 << 10, /* pixels in one message, at four bytes each: all CPUs get some */
-	PIECE_BYTES_LEAST = 32 << 10,
+	PIECE_BYTES_LEAST = 16 << 10,
 	PICTURE_BYTES = 40 << 20, /* a first picture that is still sent whole: 4K is 33 MB */
 	NEAR_US = 10 * 1000, /* a shorter round trip, and nothing is slow until it shows */
 	SLOW_RATE = 4 << 20, /* bytes a second: below, pieces take no longer than this: */
-	PIECE_TIME_PART = 20, /* of a second */
+	PIECE_TIME_PART = 40, /* of a second */
 	PACKED = 4, /* how much smaller pixels get, about */
 	MESSAGE_BYTES = 100, /* without pictures, about */
 	MESSAGES_PER_TURN = 256, /* before others of the loop get their turn */

@@ -33,6 +33,23 @@ static void on_timer(void *opaque)
 	pace->room(pace->opaque);
 }
 
+static void tell(struct pace *pace)
+{
+	uint64_t wait_ns;
+
+	if ((pace->wants_room && pace_model_room(&pace->model)) ||
+		(pace->wants_spare &&
+			pace_model_spare(&pace->model, clock_monotonic_ns(), &wait_ns))) {
+		pace->wants_room = pace->wants_spare = false;
+		pace->room(pace->opaque);
+	}
+}
+
+static void on_spare_timer(void *opaque)
+{
+	tell(opaque);
+}
+
 int pace_init(struct pace *pace, struct loop *loop, struct link *link, loop_fn *room, void *opaque)
 {
 	memset(pace, 0, sizeof(*pace));
@@ -42,7 +59,8 @@ int pace_init(struct pace *pace, struct loop *loop, struct link *link, loop_fn *
 	pace->answer_ns = link_answer_ns(link);
 	pace_model_init(&pace->model);
 	pace->timer = loop_timer_add(loop, on_timer, pace);
-	if (!pace->timer)
+	pace->spare_timer = loop_timer_add(loop, on_spare_timer, pace);
+	if (!pace->timer || !pace->spare_timer)
 		return -ENOMEM;
 	loop_timer_arm(pace->timer, (uint64_t)UNANSWERED_MS * 1000000);
 	ping(pace);
@@ -53,7 +71,9 @@ void pace_finish(struct pace *pace)
 {
 	if (pace->timer)
 		loop_timer_remove(pace->timer);
-	pace->timer = NULL;
+	if (pace->spare_timer)
+		loop_timer_remove(pace->spare_timer);
+	pace->timer = pace->spare_timer = NULL;
 }
 
 void pace_sent(struct pace *pace, size_t bytes)
@@ -72,11 +92,7 @@ int pace_pong(struct pace *pace, const uint8_t *body, size_t size)
 		ping(pace);
 	if (pace->model.rtt_ns)
 		loop_timer_disarm(pace->timer);
-	if ((pace->wants_room && pace_model_room(&pace->model)) ||
-		(pace->wants_spare && pace_model_spare(&pace->model))) {
-		pace->wants_room = pace->wants_spare = false;
-		pace->room(pace->opaque);
-	}
+	tell(pace);
 	return 0;
 }
 
@@ -94,13 +110,17 @@ size_t pace_room(struct pace *pace)
 
 size_t pace_spare(struct pace *pace)
 {
+	uint64_t now_ns = clock_monotonic_ns(), wait_ns;
 	size_t spare;
 
-	if (pace_model_before(&pace->model, clock_monotonic_ns()))
+	if (pace_model_before(&pace->model, now_ns))
 		ping(pace);
-	spare = pace_model_spare(&pace->model);
-	if (!spare)
-		pace->wants_spare = true;
+	spare = pace_model_spare(&pace->model, now_ns, &wait_ns);
+	if (spare)
+		return spare;
+	pace->wants_spare = true;
+	if (wait_ns != UINT64_MAX)
+		loop_timer_arm(pace->spare_timer, wait_ns);
 	return spare;
 }
 

@@ -19,6 +19,7 @@ struct pace {
 	uint64_t answer_ns; /* a round trip and a little, as the handshake had it */
 	struct link *link;
 	struct loop_timer *timer; /* runs until the first answer */
+	struct loop_timer *spare_timer; /* runs until the link has taken what was sent */
 	loop_fn *room;
 	void *opaque;
 	bool wants_room; /* it was answered that there is none */

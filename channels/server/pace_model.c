@@ -9,8 +9,9 @@
 
 enum {
 	QUEUE_MS = 25, /* what may wait on the way, */
-	SPARE_MS = 8, /* and before what is less urgent is sent behind it */
-	RTT_OLD_MS = 10 * 1000, /* a least round trip not seen for so long is measured anew; */
+	SPARE_MS = 1, /* and before what is less urgent is sent behind it */
+	RTT_OLD_MS = 10 * 1000, /* a least round trip not seen for so long is measured anew, */
+	RTT_YOUNG_MS = 500, /* at the beginning sooner: one measurement may be a bad one; */
 	QUEUE_OLD_MS = 2 * 1000, /* and when the queue seemed too long for so long */
 	RTT_NOISE_US = 500,
 	DRAIN_MS = 1000, /* for so long what users wait for is sent as ever */
@@ -62,8 +63,11 @@ static uint64_t window_now(const struct pace_model *model)
 
 static bool rtt_is_old(const struct pace_model *model, uint64_t now_ns)
 {
+	uint32_t young_ms = (uint32_t)RTT_YOUNG_MS << MIN(model->clean_done, 8u);
+	uint32_t old_ms = MIN((uint32_t)RTT_OLD_MS, young_ms);
+
 	return model->rtt_ns && !model->clean_id &&
-		(now_ns - model->rtt_known_ns > RTT_OLD_MS * MS ||
+		(now_ns - model->rtt_known_ns > old_ms * MS ||
 			now_ns - model->short_ns > QUEUE_OLD_MS * MS);
 }
 
@@ -88,6 +92,9 @@ bool pace_model_sent(struct pace_model *model, size_t bytes, uint64_t now_ns)
 	if (model->sent == model->pinged)
 		model->first_ns = now_ns;
 	model->sent += bytes;
+	if (model->rate)
+		model->busy_until_ns = MAX(model->busy_until_ns, now_ns) +
+			(uint64_t)bytes * 1000000 / MAX(model->rate / 1000, 1ull);
 	if (on_the_way(model) >= window_now(model))
 		model->held = model->sent;
 	if (!model->starting && rtt_is_old(model, now_ns))
@@ -125,6 +132,7 @@ uint32_t pace_model_ping(struct pace_model *model, size_t bytes, uint64_t now_ns
 static void learn_clean(struct pace_model *model, uint64_t rtt_ns, uint64_t now_ns)
 {
 	model->clean_id = 0;
+	model->clean_done += model->clean_done < UINT32_MAX;
 	if (rtt_ns <= model->rtt_ns + model->rtt_ns / 4 + RTT_DRIFT_MS * MS) {
 		model->clean_count = 0;
 		model->rtt_known_ns = now_ns;
@@ -223,7 +231,11 @@ static void learn(struct pace_model *model, const struct pace_ping *ping, uint64
 /* Whether now is the time to measure the least round trip; then one is under way. */
 static bool wants_clean_ping(struct pace_model *model, uint64_t now_ns)
 {
-	if (!rtt_is_old(model, now_ns) || (model->count && on_the_way(model) > clean_window(model)))
+	if (!rtt_is_old(model, now_ns)) {
+		end_drain(model);
+		return false;
+	}
+	if (model->count && on_the_way(model) > clean_window(model))
 		return false;
 	model->clean_id = model->next_id + 1;
 	if (model->draining_all) {
@@ -280,12 +292,19 @@ size_t pace_model_room(struct pace_model *model)
 	return room_in(model, window_now(model));
 }
 
-size_t pace_model_spare(struct pace_model *model)
+size_t pace_model_spare(struct pace_model *model, uint64_t now_ns, uint64_t *wait_ns)
 {
 	uint64_t window = model->starting
 		? model->window / 2
 		: window_of(bytes_in(model->rate, model->rtt_ns + SPARE_MS * MS));
 
+	*wait_ns = UINT64_MAX;
+	/* On a link that was idle little is on its way, and all of a burst waits for its beginning. */
+	if (!model->starting && !model->unanswered &&
+		model->busy_until_ns > now_ns + SPARE_MS * MS) {
+		*wait_ns = model->busy_until_ns - now_ns - SPARE_MS * MS;
+		return 0;
+	}
 	if (model->draining)
 		window = clean_window(model);
 	return room_in(model, MIN(window, window_now(model)));

@@ -34,6 +34,7 @@ struct pace_model {
 	uint32_t first, count;
 	uint32_t next_id;
 	uint32_t clean_id; /* of the ping that measures the least round trip anew; 0: none */
+	uint32_t clean_done; /* such measurements so far */
 	uint32_t clean_count; /* such pings in a row that were longer than what is known, */
 	uint64_t clean_ns; /* and the least of them */
 	bool starting; /* no queue was seen: the window doubles with each round trip */
@@ -60,6 +61,7 @@ struct pace_model {
 	uint64_t busy_bytes;
 	uint64_t busy_ns;
 	uint64_t window;
+	uint64_t busy_until_ns; /* when the link will have taken what was sent, by its rate */
 };
 
 void pace_model_init(struct pace_model *model);
@@ -76,7 +78,8 @@ void pace_model_unanswered(struct pace_model *model);
 bool pace_model_before(struct pace_model *model, uint64_t now_ns);
 /* Bytes that may be sent now. */
 size_t pace_model_room(struct pace_model *model);
-/* Bytes that may be sent now and would hardly wait on the way. */
-size_t pace_model_spare(struct pace_model *model);
+/* Bytes that may be sent now and would hardly wait on the way. 0: *wait_ns is when there are some
+ * again though no answer comes (UINT64_MAX: then only with an answer). */
+size_t pace_model_spare(struct pace_model *model, uint64_t now_ns, uint64_t *wait_ns);
 
 #endif

@@ -91,6 +91,13 @@ static uint64_t send(struct sim *sim, uint32_t bytes)
 	return arrives;
 }
 
+static size_t spare(struct sim *sim)
+{
+	uint64_t wait_ns;
+
+	return pace_model_spare(&sim->model, sim->now_ns, &wait_ns);
+}
+
 static void offer(struct sim *sim)
 {
 	if ((sim->piece_bytes || sim->frame_bytes ||
@@ -105,7 +112,7 @@ static void offer(struct sim *sim)
 		sim->echo_due_ns += sim->echo_every_ns;
 		sim->echoes++;
 	}
-	if (sim->frame_bytes && sim->now_ns >= sim->frame_due_ns && pace_model_spare(&sim->model)) {
+	if (sim->frame_bytes && sim->now_ns >= sim->frame_due_ns && spare(sim)) {
 		send(sim, sim->frame_bytes);
 		sim->frame_due_ns = sim->now_ns + sim->frame_every_ns;
 	}
@@ -332,7 +339,7 @@ static void test_no_answers(void **state)
 	assert_true(pace_model_room(&sim.model) > 0);
 	send(&sim, 10 << 20);
 	assert_true(pace_model_room(&sim.model) > 0);
-	assert_true(pace_model_spare(&sim.model) > 0);
+	assert_true(spare(&sim) > 0);
 	/* One that answers late is paced from then on. */
 	pace_model_pong(&sim.model, sim.model.next_id, sim.now_ns);
 	assert_false(sim.model.unanswered);
@@ -342,7 +349,7 @@ static void test_no_answers(void **state)
 static void test_lies(void **state)
 {
 	struct pace_model model;
-	uint64_t now_ns = 5;
+	uint64_t now_ns = 5, wait_ns;
 	uint32_t seed = 1;
 
 	(void)state;
@@ -363,7 +370,10 @@ static void test_lies(void **state)
 			if (pace_model_sent(&model, seed >> 14, now_ns))
 				pace_model_ping(&model, PING_BYTES, now_ns);
 		}
-		pace_model_spare(&model);
+		if (pace_model_before(&model, now_ns))
+			pace_model_ping(&model, PING_BYTES, now_ns);
+		if (!pace_model_spare(&model, now_ns, &wait_ns) && !model.count)
+			assert_true(wait_ns != UINT64_MAX);
 		assert_true(model.count <= PACE_PINGS_MAX);
 		assert_true(model.sent >= model.delivered);
 		assert_in_range(model.window, PACE_WINDOW_MIN, PACE_WINDOW_MAX);
