@@ -17,7 +17,6 @@ enum {
 	SMOOTH_MIN = 750, /* from here on QUIC */
 	SMOOTH_DISTANCE = 16, /* of a colour's 255 */
 	ROWS_SAMPLED = 64,
-	PALETTE_MAX = 4, /* colours; more only where there is no GLZ */
 	PALETTE_PIXELS = 16, /* so many pixels a colour pay for it */
 	TINY_PIXELS = 32, /* codecs' headers are more than that */
 	JPEG_PIXELS = 64 * 64,
@@ -154,7 +153,8 @@ static bool is_smooth(uint32_t pixel, uint32_t left, uint32_t above)
 	return true;
 }
 
-static void measure_smoothness(struct image_traits *traits, const uint8_t *rows, uint32_t stride)
+void image_traits_measure_smoothness(
+	struct image_traits *traits, const uint8_t *rows, uint32_t stride)
 {
 	uint32_t step = MAX(traits->height / ROWS_SAMPLED, 1u);
 	uint64_t differ = 0, smooth = 0, all = 0;
@@ -186,11 +186,12 @@ void image_traits_measure(struct image_traits *traits, const uint8_t *rows, uint
 	traits->width = width;
 	traits->height = height;
 	traits->colours = 0;
+	traits->smooth = 0;
+	traits->same = 1000;
 	traits->alpha = has_alpha ? measure_alpha(rows, stride, width, height) : IMAGE_ALPHA_NONE;
 	count_colours(traits, rows, stride, indices);
 	if (traits->colours <= IMAGE_COLOURS_MAX)
 		sort_palette(traits);
-	measure_smoothness(traits, rows, stride);
 }
 
 /* ---- the choice ---- */
@@ -207,7 +208,7 @@ static enum image_codec choose_best(
 {
 	uint64_t pixels = (uint64_t)traits->width * traits->height;
 
-	if (choice->palettes && traits->colours <= PALETTE_MAX) {
+	if (choice->palettes && traits->colours <= IMAGE_COLOURS_FEW) {
 		*why = "few colours";
 		return IMAGE_CODEC_PALETTE;
 	}

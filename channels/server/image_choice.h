@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #define IMAGE_COLOURS_MAX 256
+/* So few are always packed as indices, where the viewer takes them. */
+#define IMAGE_COLOURS_FEW 4
 
 enum image_alpha {
 	IMAGE_ALPHA_NONE, /* 0 everywhere, or the format has none */
@@ -32,6 +34,10 @@ struct image_traits {
  * IMAGE_COLOURS_MAX colours. */
 void image_traits_measure(struct image_traits *traits, const uint8_t *rows, uint32_t stride,
 	uint32_t width, uint32_t height, bool has_alpha, uint8_t *indices);
+
+/* The rest of it: `smooth` and `same`. With few colours nobody asks. */
+void image_traits_measure_smoothness(
+	struct image_traits *traits, const uint8_t *rows, uint32_t stride);
 
 enum image_codec {
 	IMAGE_CODEC_RAW,

@@ -14,6 +14,7 @@ enum {
 	INLINE_BYTES = 64 << 10, /* of pixels, that the dictionary takes at once */
 	SLOW_BYTES_S = 10 * 1000 * 1000 / 8, /* a link below gets JPEG, and zlib over GLZ */
 	VERY_SLOW_BYTES_S = 2 * 1000 * 1000 / 8,
+	NEAR_RTT_US = 2000,
 	QUALITY = 85,
 	QUALITY_VERY_SLOW = 70,
 	SMALL_PIXELS = 1 << 14, /* kept whole at the viewer whatever part is seen now */
@@ -351,7 +352,9 @@ static bool is_slow(const struct image_sender *sender)
 {
 	uint64_t rate = rate_of(sender);
 
-	return rate && rate < SLOW_BYTES_S;
+	/* Next door it is rather the viewer that has much to do for a while. */
+	return rate && rate < SLOW_BYTES_S &&
+		(rate < VERY_SLOW_BYTES_S || pace_rtt_us(sender->pace) >= NEAR_RTT_US);
 }
 
 static bool jpeg_allowed(const struct image_sender *sender, uint32_t flags)

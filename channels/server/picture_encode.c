@@ -293,6 +293,8 @@ static bool encode_words(struct encoded *out, struct source *s)
 		} else {
 			choice.palettes = choice.palettes && s->settings->deep && !s->alpha;
 			choice.jpeg = choice.jpeg && s->settings->deep;
+			if (!choice.palettes || traits->colours > IMAGE_COLOURS_FEW)
+				image_traits_measure_smoothness(traits, s->rows, s->stride);
 			codec = image_choose(traits, &choice, &out->why);
 		}
 		done = run_codec(out, s, codec, traits, indices);
