@@ -81,8 +81,8 @@ static bool exchange(void *at, unsigned size, uint64_t *expected, uint64_t desir
 uint64_t soft_atomic_modify(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
 	unsigned size, soft_modify *modify, uint64_t operand, uint16_t *cc)
 {
-	void *at = soft_atomic_pointer(cpu, op, linear, size);
-	uint64_t old;
+	uint64_t gpa, old;
+	void *at = soft_atomic_pointer(cpu, op, linear, size, &gpa);
 
 	if (at) {
 		uint64_t desired;
@@ -92,6 +92,8 @@ uint64_t soft_atomic_modify(struct soft_cpu *cpu, const struct soft_op *op, uint
 			*cc = cpu->cc;
 			desired = modify(old, operand, size, cc);
 		} while (!exchange(at, size, &old, desired));
+		if (unlikely(gpa != SOFT_NO_GPA))
+			soft_phys_wrote(cpu, gpa, size);
 		return old;
 	}
 	/* What a store raises was raised: neither access does now. */
@@ -106,12 +108,16 @@ uint64_t soft_atomic_modify(struct soft_cpu *cpu, const struct soft_op *op, uint
 bool soft_atomic_compare(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
 	unsigned size, uint64_t *expected, uint64_t desired)
 {
-	void *at = soft_atomic_pointer(cpu, op, linear, size);
-	uint64_t old;
+	uint64_t gpa, old;
+	void *at = soft_atomic_pointer(cpu, op, linear, size, &gpa);
 	bool same;
 
-	if (at)
-		return exchange(at, size, expected, desired);
+	if (at) {
+		same = exchange(at, size, expected, desired);
+		if (unlikely(gpa != SOFT_NO_GPA))
+			soft_phys_wrote(cpu, gpa, size);
+		return same;
+	}
 	pthread_mutex_lock(&cpu->engine->split_lock);
 	old = soft_load(cpu, op, linear, size);
 	same = old == *expected;

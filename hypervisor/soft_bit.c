@@ -254,15 +254,19 @@ static bool compare_16_bytes(void *at, uint64_t expected[2], const uint64_t desi
 static bool cmpxchg16b(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
 	uint64_t expected[2], const uint64_t desired[2])
 {
+	uint64_t low, high, gpa;
 	void *at;
-	uint64_t low, high;
 	bool same;
 
 	if (linear & 15)
 		soft_raise_error(cpu, SOFT_GP, 0);
-	at = soft_atomic_pointer(cpu, op, linear, 16);
-	if (at && !((uintptr_t)at & 15))
-		return compare_16_bytes(at, expected, desired);
+	at = soft_atomic_pointer(cpu, op, linear, 16, &gpa);
+	if (at && !((uintptr_t)at & 15)) {
+		same = compare_16_bytes(at, expected, desired);
+		if (gpa != SOFT_NO_GPA)
+			soft_phys_wrote(cpu, gpa, 16);
+		return same;
+	}
 	pthread_mutex_lock(&cpu->engine->split_lock);
 	low = soft_load64(cpu, op, linear);
 	high = soft_load64(cpu, op, linear + 8);

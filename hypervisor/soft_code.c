@@ -195,7 +195,7 @@ static void drop(struct soft_cpu *cpu, uint64_t gpa, unsigned first, unsigned la
 		return;
 	*slot = page->next;
 	mark(cpu, gpa, false);
-	soft_tlb_forget(cpu, gpa);
+	soft_tlb_protect(cpu, gpa);
 }
 
 void soft_code_written(struct soft_cpu *cpu, uint64_t gpa, unsigned size)

@@ -60,6 +60,10 @@ bool soft_memory_find(struct soft_engine *soft, uint64_t gpa, struct soft_span *
 /* Accesses that do not cross a page, by whatever way: memory or the bus. */
 void soft_phys_read(struct soft_cpu *cpu, uint64_t gpa, void *out, unsigned size);
 void soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, const void *bytes, unsigned size);
+/* The host's pointer to writable memory (NULL: there is none); who writes there says so with
+ * soft_phys_wrote(). */
+void *soft_phys_pointer(struct soft_cpu *cpu, uint64_t gpa, unsigned size);
+void soft_phys_wrote(struct soft_cpu *cpu, uint64_t gpa, unsigned size);
 /* Memory of the guest changed by somebody else than a CPU: decoded code from there is stale. */
 void soft_memory_written(struct soft_engine *soft, uint64_t gpa, uint64_t size);
 
@@ -94,17 +98,17 @@ bool soft_walk_load_pdptes(struct soft_cpu *cpu, uint64_t cr3);
 
 void soft_tlb_flush(struct soft_cpu *cpu, bool global);
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t linear);
-/* No store goes to this page without the slow path any more. */
+/* Stores to this page look up again how they may go. */
 void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa);
 void soft_tlb_protect_all(struct soft_cpu *cpu);
-/* Stores to this page look up again how they may go. */
-void soft_tlb_forget(struct soft_cpu *cpu, uint64_t gpa);
 /* Where to fetch code at a linear address: its page's host memory and gpa. Raises #PF. */
 const uint8_t *soft_fetch_page(struct soft_cpu *cpu, uint64_t linear, uint64_t *gpa);
 /* The host's pointer for a locked access, or NULL: then it is to be done with the slow paths, under
- * split_lock. Raises what a store would. */
-void *soft_atomic_pointer(
-	struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear, unsigned size);
+ * split_lock. Raises what a store would. *gpa: where it is when soft_phys_wrote() is to be called
+ * after the access, else SOFT_NO_GPA. */
+#define SOFT_NO_GPA UINT64_MAX
+void *soft_atomic_pointer(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
+	unsigned size, uint64_t *gpa);
 /* Accesses of the CPU itself, with supervisor rights: descriptor tables, TSS. */
 void soft_system_read(struct soft_cpu *cpu, uint64_t linear, void *out, unsigned size);
 void soft_system_write(struct soft_cpu *cpu, uint64_t linear, const void *bytes, unsigned size);

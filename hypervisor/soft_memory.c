@@ -245,54 +245,62 @@ static void mmio_write(struct soft_cpu *cpu, uint64_t gpa, const uint8_t *bytes,
 	}
 }
 
+/* With one access of the host where the size is one of its own: others look at the same time. */
+static void copy_at_once(void *to, const void *from, unsigned size)
+{
+	switch (size) {
+	case 2: memcpy(to, from, 2); break;
+	case 4: memcpy(to, from, 4); break;
+	case 8: memcpy(to, from, 8); break;
+	default: memcpy(to, from, size); break;
+	}
+}
+
 void soft_phys_read(struct soft_cpu *cpu, uint64_t gpa, void *out, unsigned size)
 {
 	struct soft_span span;
 
 	if (soft_memory_find(cpu->engine, gpa, &span) && size <= span.size - (gpa - span.gpa))
-		memcpy(out, span.host + (gpa - span.gpa), size);
+		copy_at_once(out, span.host + (gpa - span.gpa), size);
 	else
 		mmio_read(cpu, gpa, out, size);
 }
 
-/* A store to memory whose writes are watched. Its span may be gone by now: nothing is written
- * then, as on a bus that is reprogrammed. */
-static bool logged_write(struct soft_engine *soft, uint64_t gpa, const void *bytes, unsigned size)
+/* A store to memory whose writes are logged. Its span may be gone by now, its host memory is not. */
+static void log_write(struct soft_engine *soft, uint64_t gpa)
 {
 	const struct soft_span *span;
-	bool written = false;
 
 	pthread_rwlock_rdlock(&soft->memory.lock);
 	span = search(&soft->memory, gpa);
-	if (span && !span->read_only && size <= span->size - (gpa - span->gpa)) {
+	if (span && span->dirty) {
 		uint64_t page = (gpa - span->gpa) / SOFT_PAGE;
 		uint64_t bit = UINT64_C(1) << (page % 64);
 
-		memcpy(span->host + (gpa - span->gpa), bytes, size);
-		if (span->dirty &&
-			!(__atomic_load_n(&span->dirty[page / 64], __ATOMIC_RELAXED) & bit))
+		if (!(__atomic_load_n(&span->dirty[page / 64], __ATOMIC_RELAXED) & bit))
 			__atomic_fetch_or(&span->dirty[page / 64], bit, __ATOMIC_RELEASE);
-		written = true;
 	}
 	pthread_rwlock_unlock(&soft->memory.lock);
-	return written;
 }
 
-void soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, const void *bytes, unsigned size)
+void *soft_phys_pointer(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
+{
+	struct soft_span span;
+
+	if (!soft_memory_find(cpu->engine, gpa, &span) || span.read_only ||
+		size > span.size - (gpa - span.gpa))
+		return NULL;
+	return span.host + (gpa - span.gpa);
+}
+
+void soft_phys_wrote(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 {
 	struct soft_engine *soft = cpu->engine;
 	struct soft_span span;
 	uint8_t users;
 
-	if (!soft_memory_find(soft, gpa, &span) || span.read_only ||
-		size > span.size - (gpa - span.gpa)) {
-		mmio_write(cpu, gpa, bytes, size);
-		return;
-	}
-	if (span.log_dirty)
-		logged_write(soft, gpa, bytes, size);
-	else
-		memcpy(span.host + (gpa - span.gpa), bytes, size);
+	if (soft_memory_find(soft, gpa, &span) && span.log_dirty)
+		log_write(soft, gpa);
 	users = __atomic_load_n(
 		&soft->code_map[(gpa & SOFT_PHYS_MASK) / SOFT_PAGE], __ATOMIC_SEQ_CST);
 	if (!users)
@@ -302,6 +310,18 @@ void soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, const void *bytes, unsi
 	for (unsigned i = 0; i < soft->base.cpus; i++)
 		if (i != cpu->index && (users & (1u << i)))
 			soft_code_post(soft->cpus[i], gpa);
+}
+
+void soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, const void *bytes, unsigned size)
+{
+	void *at = soft_phys_pointer(cpu, gpa, size);
+
+	if (!at) {
+		mmio_write(cpu, gpa, bytes, size);
+		return;
+	}
+	copy_at_once(at, bytes, size);
+	soft_phys_wrote(cpu, gpa, size);
 }
 
 void soft_memory_written(struct soft_engine *soft, uint64_t gpa, uint64_t size)

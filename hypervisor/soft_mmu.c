@@ -58,26 +58,7 @@ void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t linear)
 	soft_code_new_key(cpu, true);
 }
 
-static void slow_writes(struct soft_tlb_entry *entry)
-{
-	if (entry->write != NO_TAG)
-		entry->write |= SLOW;
-}
-
 void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
-{
-	struct soft_mmu *mmu = cpu->mmu;
-
-	for (unsigned user = 0; user < 2; user++)
-		for (uint32_t i = 0; i < mmu->filled_count[user]; i++) {
-			uint16_t at = mmu->filled[user][i];
-
-			if (mmu->tlbs[user].info[at].gpa == (gpa & SOFT_PAGE_MASK))
-				slow_writes(&mmu->tlbs[user].entries[at]);
-		}
-}
-
-void soft_tlb_forget(struct soft_cpu *cpu, uint64_t gpa)
 {
 	struct soft_mmu *mmu = cpu->mmu;
 
@@ -96,7 +77,7 @@ void soft_tlb_protect_all(struct soft_cpu *cpu)
 
 	for (unsigned user = 0; user < 2; user++)
 		for (uint32_t i = 0; i < mmu->filled_count[user]; i++)
-			slow_writes(&mmu->tlbs[user].entries[mmu->filled[user][i]]);
+			mmu->tlbs[user].entries[mmu->filled[user][i]].write = NO_TAG;
 }
 
 static void note_large(struct soft_mmu *mmu, uint64_t linear)
@@ -268,18 +249,25 @@ void soft_probe_write(
 	}
 }
 
-void *soft_atomic_pointer(
-	struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear, unsigned size)
+void *soft_atomic_pointer(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
+	unsigned size, uint64_t *gpa)
 {
 	const struct soft_tlb_entry *entry;
+	uint64_t page;
 
 	linear = wrap(cpu, linear);
+	page = (linear + size - 1) & SOFT_PAGE_MASK;
 	entry = soft_tlb_at(cpu, linear);
-	if (unlikely(entry->write != ((linear + size - 1) & SOFT_PAGE_MASK)))
+	if (unlikely(entry->write != page))
 		soft_probe_write(cpu, op, linear, size);
-	if (entry->write != ((linear + size - 1) & SOFT_PAGE_MASK))
+	*gpa = SOFT_NO_GPA;
+	if (likely(entry->write == page))
+		return (void *)(entry->addend + linear);
+	if (page != (linear & SOFT_PAGE_MASK))
 		return NULL;
-	return (void *)(entry->addend + linear);
+	/* Memory whose writes are watched: atomic all the same. */
+	*gpa = translate(cpu, op, cpu->cpl == 3, linear, SOFT_WRITE);
+	return soft_phys_pointer(cpu, *gpa, size);
 }
 
 void soft_system_read(struct soft_cpu *cpu, uint64_t linear, void *out, unsigned size)
