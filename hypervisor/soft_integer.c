@@ -375,13 +375,6 @@ static void op_xchg_ax16(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_set16(cpu, SOFT_RAX, value);
 }
 
-static void op_movnti(struct soft_cpu *cpu, const struct soft_op *op)
-{
-	unsigned size = soft_operand_size(op);
-
-	soft_write_rm(cpu, op, size, soft_read_reg(cpu, op->reg, size));
-}
-
 static void op_popcnt(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	unsigned size = soft_operand_size(op);
@@ -464,8 +457,6 @@ static const struct soft_row rows[] = {
 	NO_MODRM(0x95, op_xchg_ax16, 0),
 	NO_MODRM(0x96, op_xchg_ax16, 0),
 	NO_MODRM(0x97, op_xchg_ax16, 0),
-	{ SOFT_MAP_0F, 0xc3, SOFT_P_ANY, SOFT_ANY, SOFT_ANY, SOFT_CLASS_NONE, SOFT_ROW_MEM,
-		op_movnti },
 	{ SOFT_MAP_0F, 0xb8, SOFT_P_F3, SOFT_ANY, SOFT_ANY, SOFT_CLASS_NONE, 0, op_popcnt },
 	{ SOFT_MAP_0F38, 0xf0, SOFT_P_F2, SOFT_ANY, SOFT_ANY, SOFT_CLASS_NONE, SOFT_ROW_BYTE_RM,
 		op_crc32_byte },

@@ -86,8 +86,8 @@ static void scas_one(struct soft_cpu *cpu, const struct soft_op *op)
 static void cmps_one(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	unsigned size = element_size(op);
-	uint64_t a = soft_load(cpu, op, linear_of(cpu, op, SOFT_RSI, size, false), size);
 	uint64_t b = soft_load(cpu, op, linear_of(cpu, op, SOFT_RDI, size, false), size);
+	uint64_t a = soft_load(cpu, op, linear_of(cpu, op, SOFT_RSI, size, false), size);
 
 	cpu->cc = soft_flags_of_sub(size, a, b);
 	advance(cpu, op, SOFT_RSI, step_of(cpu, size));

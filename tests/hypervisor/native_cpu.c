@@ -3,19 +3,27 @@
  * next one: it changes the interrupted context, and sigreturn loads all registers at once. */
 #include "tests/hypervisor/native_cpu.h"
 
+#include <asm/ldt.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "core/util.h"
 
-enum { USER_CS32 = 0x23, USER_CS64 = 0x33, USER_DATA = 0x2b };
+enum {
+	USER_CS32 = 0x23,
+	USER_CS64 = 0x33,
+	USER_DATA = 0x2b,
+	LDT_CODE = 0x07, /* entry 0 of the LDT, */
+	LDT_DATA = 0x0f, /* and 1 */
+};
 enum { TRAP_FLAG = 0x100, XSTATE_X87 = 1, XSTATE_SSE = 2, XSTATE_HEADER = 512, STACK_SIZE = 65536 };
 
 struct shared {
@@ -80,6 +88,18 @@ static void finish_case(struct native_case *at, ucontext_t *context)
 	memcpy(at->after.window, (const void *)(uintptr_t)NATIVE_WINDOW, NATIVE_WINDOW_SIZE);
 }
 
+static void set_segments(unsigned bits, ucontext_t *context)
+{
+	uint64_t cs = bits == 64 ? USER_CS64 : bits == 32 ? USER_CS32 : LDT_CODE;
+	uint64_t data = bits == 16 ? LDT_DATA : USER_DATA;
+	greg_t *regs = context->uc_mcontext.gregs;
+
+	/* CS in the lowest 16 bits, SS in the highest; DS and ES are as they are now. */
+	regs[REG_CSGSFS] =
+		(greg_t)(((uint64_t)regs[REG_CSGSFS] & UINT64_C(0xffffffff0000)) | cs | data << 48);
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((uint32_t)data));
+}
+
 static void begin_case(const struct native_case *at, ucontext_t *context)
 {
 	greg_t *regs = context->uc_mcontext.gregs;
@@ -89,13 +109,12 @@ static void begin_case(const struct native_case *at, ucontext_t *context)
 		regs[reg_names[i]] = (greg_t)at->before.regs[i];
 	regs[REG_RIP] = (greg_t)at->before.rip;
 	regs[REG_EFL] = (greg_t)(at->before.flags | TRAP_FLAG);
-	regs[REG_CSGSFS] = (regs[REG_CSGSFS] & ~INT64_C(0xffff)) |
-		(at->code32 ? USER_CS32 : USER_CS64);
+	set_segments(at->bits, context);
 	memcpy(fx, &at->before.fx, offsetof(struct native_fx, rest));
 	fx->mxcsr_mask = 0xffff;
 	*xstate_bits(context) |= XSTATE_X87 | XSTATE_SSE;
 	memcpy((void *)(uintptr_t)NATIVE_WINDOW, at->before.window, NATIVE_WINDOW_SIZE);
-	memcpy((void *)(uintptr_t)at->before.rip, at->code, sizeof(at->code));
+	memcpy((void *)(uintptr_t)NATIVE_START, at->code, sizeof(at->code));
 	child.running = true;
 	child.steps = 0;
 }
@@ -136,6 +155,24 @@ static void *map_at(uintptr_t address, size_t size, int protection)
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
+static void make_segments(void)
+{
+	struct user_desc code = {
+		.entry_number = 0,
+		.base_addr = NATIVE_CODE,
+		.limit = 0xffff,
+		.contents = MODIFY_LDT_CONTENTS_CODE,
+		.useable = 1,
+	};
+	struct user_desc data = {
+		.entry_number = 1, .base_addr = NATIVE_SEGMENT, .limit = 0xffff, .useable = 1
+	};
+
+	if (syscall(SYS_modify_ldt, 1, &code, sizeof(code)) != 0 ||
+		syscall(SYS_modify_ldt, 1, &data, sizeof(data)) != 0)
+		_exit(1);
+}
+
 static _Noreturn void run_child(void)
 {
 	static const int signals[] = { SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS };
@@ -153,8 +190,7 @@ static _Noreturn void run_child(void)
 	sigfillset(&action.sa_mask);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
-	/* 64-bit code does not look at these. */
-	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(USER_DATA));
+	make_segments();
 	raise(SIGTRAP);
 	_exit(1);
 }

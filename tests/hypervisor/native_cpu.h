@@ -18,6 +18,8 @@ enum {
 	NATIVE_DATA_SIZE = 0x2000,
 	NATIVE_WINDOW_SIZE = 1024, /* of the data: what is given and compared, across the pages */
 	NATIVE_WINDOW = NATIVE_DATA + 0x1000 - NATIVE_WINDOW_SIZE / 2,
+	/* Of 16 bits: the code's segment begins at NATIVE_CODE, those of data and stack here. */
+	NATIVE_SEGMENT = NATIVE_DATA - 0x1000,
 	NATIVE_INSN_MAX = 15,
 	NATIVE_BATCH = 512,
 	NATIVE_STEPS_MAX = 40, /* of a repeated string instruction */
@@ -54,7 +56,7 @@ struct native_state {
 struct native_case {
 	uint8_t code[16];
 	unsigned length;
-	bool code32; /* a segment of 32-bit code; the first eight registers only */
+	uint8_t bits; /* of the code segment: 64, 32 (the first eight registers only), or 16 */
 	bool repeats; /* a REP prefix: stepped once an iteration */
 	struct native_state before;
 	struct native_state after;

@@ -303,7 +303,7 @@ static void put(struct native_gen *gen, uint64_t value, unsigned bytes)
 }
 
 /* Somewhere in the window; mostly aligned, now and then across the pages or where nothing is. */
-static uint64_t some_address(struct native_gen *gen)
+static uint64_t some_linear(struct native_gen *gen)
 {
 	const uint64_t end = NATIVE_DATA + NATIVE_DATA_SIZE;
 
@@ -317,17 +317,31 @@ static uint64_t some_address(struct native_gen *gen)
 	return NATIVE_WINDOW + 128 + below(gen, 320);
 }
 
+static uint64_t linear_of(const struct native_gen *gen, uint64_t offset)
+{
+	return gen->out->bits == 16 ? (uint64_t)NATIVE_SEGMENT + (uint16_t)offset : offset;
+}
+
+/* As an offset into the segment. */
+static uint64_t some_address(struct native_gen *gen)
+{
+	return some_linear(gen) - (gen->out->bits == 16 ? NATIVE_SEGMENT : 0);
+}
+
 static void put_prefixes(struct native_gen *gen)
 {
 	const struct native_pattern *pattern = gen->pattern;
 	bool memory = pattern->form & (FORM_MODRM | FORM_STRING | FORM_MOFFS | FORM_XLAT);
 	bool vector = pattern->form & (FORM_SSE | FORM_X87);
 
-	gen->operand16 = !vector && !(pattern->form & FORM_NO66) && chance(gen, 25);
-	gen->address32 = memory && !gen->out->code32 && chance(gen, 10);
+	bool code16 = gen->out->bits == 16;
+	bool other_size = !vector && !(pattern->form & FORM_NO66) && chance(gen, code16 ? 50 : 25);
+
+	gen->operand16 = other_size != code16;
+	gen->address32 = memory && gen->out->bits != 32 && chance(gen, code16 ? 30 : 10);
 	if (gen->address32)
 		put8(gen, 0x67);
-	if (gen->operand16 || pattern->prefix == SOFT_P_66)
+	if (other_size || pattern->prefix == SOFT_P_66)
 		put8(gen, 0x66);
 	if (memory && chance(gen, 3)) /* of no account in 64-bit mode */
 		put8(gen, (uint8_t[]){ 0x26, 0x2e, 0x36, 0x3e }[below(gen, 4)]);
@@ -336,7 +350,33 @@ static void put_prefixes(struct native_gen *gen)
 		put8(gen, chance(gen, 50) ? 0xf3 : 0xf2);
 	if (pattern->prefix == SOFT_P_F3 || pattern->prefix == SOFT_P_F2)
 		put8(gen, pattern->prefix == SOFT_P_F3 ? 0xf3 : 0xf2);
-	gen->rex = !gen->out->code32 && chance(gen, 60) ? 0x40 | (uint8_t)below(gen, 16) : 0;
+	gen->rex = gen->out->bits == 64 && chance(gen, 60) ? 0x40 | (uint8_t)below(gen, 16) : 0;
+}
+
+/* 16-bit forms: two registers at most, whose upper halves are of no account. */
+static void put_address16(struct native_gen *gen, unsigned reg)
+{
+	static const uint8_t bases[8] = { SOFT_RBX, SOFT_RBX, SOFT_RBP, SOFT_RBP, SOFT_RSI,
+		SOFT_RDI, SOFT_RBP, SOFT_RBX };
+	static const uint8_t indices[8] = { SOFT_RSI, SOFT_RDI, SOFT_RSI, SOFT_RDI, SOFT_ZERO,
+		SOFT_ZERO, SOFT_ZERO, SOFT_ZERO };
+	uint64_t *regs = gen->out->before.regs, disp = 0;
+	unsigned mod = below(gen, 3), rm = below(gen, 8);
+
+	put8(gen, (uint8_t)(mod << 6 | (reg & 7) << 3 | rm));
+	gen->base = gen->index = SOFT_ZERO;
+	if (mod == 0 && rm == 6) {
+		put(gen, gen->target, 2);
+		return;
+	}
+	if (mod != 0)
+		disp = mod == 1 ? (uint64_t)(int64_t)(int8_t)next(gen) : next(gen) & 0xffff;
+	put(gen, disp, mod);
+	gen->base = bases[rm];
+	gen->index = indices[rm];
+	if (gen->index != SOFT_ZERO)
+		disp += regs[gen->index];
+	regs[gen->base] = (regs[gen->base] & ~UINT64_C(0xffff)) | ((gen->target - disp) & 0xffff);
 }
 
 /* The base register is given the value that leads to the target. False: the index spoils it. */
@@ -353,7 +393,7 @@ static bool put_address(struct native_gen *gen, unsigned reg)
 		put8(gen, (uint8_t)((reg & 7) << 3 | (sib ? 4 : 5)));
 		if (sib)
 			put8(gen, 0x25);
-		if (!sib && !gen->out->code32)
+		if (!sib && gen->out->bits == 64)
 			gen->rip_disp = gen->at;
 		put(gen, gen->target, 4);
 		return true;
@@ -396,7 +436,9 @@ static bool put_modrm(struct native_gen *gen)
 		put8(gen, (uint8_t)(0xc0 | reg << 3 | below(gen, 8)));
 		return true;
 	}
-	if (!put_address(gen, reg))
+	if (gen->out->bits == 16 && !gen->address32)
+		put_address16(gen, reg);
+	else if (!put_address(gen, reg))
 		return false;
 	if (pattern->form & FORM_BITS) {
 		if (full == gen->base || full == gen->index)
@@ -438,7 +480,10 @@ static void put_immediate(struct native_gen *gen)
 	if (form & FORM_IMMV)
 		put(gen, number(gen), wide ? 8 : gen->operand16 ? 2 : 4);
 	if (form & FORM_MOFFS)
-		put(gen, gen->target, gen->address32 || gen->out->code32 ? 4 : 8);
+		put(gen, gen->target,
+			gen->out->bits == 64 && !gen->address32           ? 8
+				: gen->out->bits == 16 && !gen->address32 ? 2
+									  : 4);
 }
 
 /* ---- operands ---- */
@@ -511,7 +556,7 @@ static void fill_window(struct native_gen *gen)
 	}
 	/* Around the operand there are numbers of interest. */
 	for (unsigned i = 0; i < 4 && gen->pattern->form & (FORM_SSE | FORM_X87); i++) {
-		uint64_t offset = gen->target - NATIVE_WINDOW + 8 * i, value;
+		uint64_t offset = linear_of(gen, gen->target) - NATIVE_WINDOW + 8 * i, value;
 		uint16_t exponent;
 		unsigned kind = below(gen, 4);
 
@@ -579,12 +624,13 @@ static void set_implied(struct native_gen *gen)
 
 static bool make(struct native_gen *gen)
 {
-	uint32_t pattern_form = gen->pattern->form;
+	uint32_t form = gen->pattern->form;
 	struct native_case *out = gen->out;
 	uint64_t *regs = out->before.regs;
 
-	out->code32 = pattern_form & FORM_ONLY32 ||
-		(!(pattern_form & FORM_ONLY64) && chance(gen, 25));
+	out->bits = 64;
+	if (form & FORM_ONLY32 || (!(form & FORM_ONLY64) && chance(gen, 40)))
+		out->bits = chance(gen, 50) ? 32 : 16;
 	fill(gen);
 	gen->at = out->code;
 	gen->rip_disp = NULL;
@@ -606,14 +652,15 @@ static bool make(struct native_gen *gen)
 
 		memcpy(gen->rip_disp, &disp, sizeof(disp));
 	}
-	for (unsigned i = 0; out->code32 && i < 16; i++)
+	for (unsigned i = 0; out->bits != 64 && i < 16; i++)
 		regs[i] &= i < 8 ? UINT32_MAX : 0;
 	memset(out->code + out->length, 0x90, sizeof(out->code) - out->length);
-	out->before.rip = NATIVE_START;
+	out->before.rip = out->bits == 16 ? NATIVE_START - NATIVE_CODE : NATIVE_START;
 	fill_window(gen);
 	/* What RET takes: an address that exists in this mode. */
 	if (gen->pattern->form & FORM_STACK) {
-		uint64_t offset = regs[SOFT_RSP] - NATIVE_WINDOW, value = next(gen) >> 20;
+		uint64_t offset = linear_of(gen, regs[SOFT_RSP]) - NATIVE_WINDOW,
+			 value = next(gen) >> 20;
 
 		if (offset <= NATIVE_WINDOW_SIZE - 8)
 			memcpy(out->before.window + offset, &value, 8);

@@ -51,7 +51,7 @@ static void make_tables(struct soft_step *step)
 
 enum {
 	USER_SEGMENT = SOFT_ATTR_PRESENT | 3 << SOFT_ATTR_DPL_SHIFT | SOFT_ATTR_S |
-		SOFT_ATTR_ACCESSED | SOFT_ATTR_WRITABLE | SOFT_ATTR_G
+		SOFT_ATTR_ACCESSED | SOFT_ATTR_WRITABLE
 };
 
 static void set_mode(struct soft_cpu *cpu)
@@ -61,18 +61,28 @@ static void set_mode(struct soft_cpu *cpu)
 	cpu->cr3 = PML4;
 	cpu->cr4 = SOFT_CR4_PAE | SOFT_CR4_OSFXSR | SOFT_CR4_OSXMMEXCPT;
 	cpu->efer = SOFT_EFER_LME | SOFT_EFER_LMA | SOFT_EFER_NXE | SOFT_EFER_SCE;
-	for (unsigned i = 0; i < SOFT_SEGS; i++)
-		cpu->segs[i] = (struct soft_seg){
-			.limit = UINT32_MAX, .attr = USER_SEGMENT | SOFT_ATTR_DB, .selector = 0x2b
-		};
 	cpu->cpl = 3;
 }
 
-static void set_code(struct soft_cpu *cpu, bool code32)
+static void set_code(struct soft_cpu *cpu, unsigned bits)
 {
-	cpu->segs[SOFT_CS].attr = USER_SEGMENT | SOFT_ATTR_CODE |
-		(code32 ? SOFT_ATTR_DB : SOFT_ATTR_L);
-	cpu->segs[SOFT_CS].selector = code32 ? 0x23 : 0x33;
+	struct soft_seg data = { .limit = UINT32_MAX,
+		.attr = USER_SEGMENT | SOFT_ATTR_DB | SOFT_ATTR_G,
+		.selector = 0x2b };
+	struct soft_seg *code = &cpu->segs[SOFT_CS];
+
+	if (bits == 16)
+		data = (struct soft_seg){ .base = NATIVE_SEGMENT,
+			.limit = 0xffff,
+			.attr = USER_SEGMENT,
+			.selector = 0x0f };
+	cpu->segs[SOFT_DS] = cpu->segs[SOFT_ES] = cpu->segs[SOFT_SS] = data;
+	*code = data;
+	code->attr = (data.attr & ~(uint32_t)SOFT_ATTR_DB) | SOFT_ATTR_CODE;
+	if (bits == 16)
+		code->base = NATIVE_CODE;
+	else
+		code->attr |= bits == 32 ? SOFT_ATTR_DB : SOFT_ATTR_L;
 	soft_update_mode(cpu);
 }
 
@@ -117,7 +127,7 @@ int soft_step_init(struct soft_step *step)
 		return err;
 	make_tables(step);
 	set_mode(step->cpu);
-	set_code(step->cpu, false);
+	set_code(step->cpu, 64);
 	return 0;
 }
 
@@ -200,14 +210,14 @@ void soft_step_run(struct soft_step *step, struct native_case *out)
 	struct soft_cpu *cpu = step->cpu;
 	uint8_t *window = step->data.host + (NATIVE_WINDOW - NATIVE_DATA);
 
-	memcpy(step->code.host + (out->before.rip - NATIVE_CODE), out->code, sizeof(out->code));
-	soft_code_written(cpu, out->before.rip, sizeof(out->code));
+	memcpy(step->code.host + (NATIVE_START - NATIVE_CODE), out->code, sizeof(out->code));
+	soft_code_written(cpu, NATIVE_START, sizeof(out->code));
 	memcpy(window, out->before.window, NATIVE_WINDOW_SIZE);
 	memcpy(cpu->regs, out->before.regs, sizeof(out->before.regs));
 	cpu->regs[SOFT_RIP] = out->before.rip;
 	soft_set_eflags(cpu, (uint32_t)out->before.flags | SOFT_TF);
 	cpu->shadow = false;
-	set_code(cpu, out->code32);
+	set_code(cpu, out->bits);
 	set_fx(cpu, &out->before.fx);
 	execute(cpu, out);
 	cpu->op = &soft_op_none;
