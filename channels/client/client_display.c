@@ -206,7 +206,7 @@ static void display_up(struct client_channel *channel)
 	struct msg_display_init init = { .pixmap_cache_id = 1,
 		.pixmap_cache_size = (int64_t)display->images.cache.limit_pixels,
 		.glz_dictionary_id = 1,
-		.glz_window_size = (int32_t)display->glz_pixels };
+		.glz_window_size = (int32_t)display->images.glz_pixels };
 	struct msg_preferred_compression preferred = { wanted_compression(channel->client) };
 
 	display->marked = false;
@@ -284,12 +284,12 @@ int client_display_prepare(struct spice_client *client)
 	uint32_t cache_pixels = client->options.cache_bytes / 4;
 	int err;
 
-	display->glz_pixels = client->options.glz_window_bytes / 4;
-	if (!display->glz_pixels)
-		display->glz_pixels = GLZ_PIXELS_DEFAULT;
+	display->images.glz_pixels = client->options.glz_window_bytes / 4;
+	if (!display->images.glz_pixels)
+		display->images.glz_pixels = GLZ_PIXELS_DEFAULT;
 	display->images.cache.limit_pixels = cache_pixels ? cache_pixels : CACHE_PIXELS_DEFAULT;
 	err = client_streams_create(&display->streams, &streams);
-	return err ? err : glz_window_create(&display->images.glz, display->glz_pixels);
+	return err ? err : glz_window_create(&display->images.glz, display->images.glz_pixels);
 }
 
 static void describe(const struct client_display *display)

@@ -261,7 +261,8 @@ static int make_zlib_glz(
 	uint8_t *glz;
 	int err;
 
-	if (size > glz_bytes_max(wire))
+	/* Before there is memory taken for what the window will not take. */
+	if ((uint64_t)wire->width * wire->height > images->glz_pixels || size > glz_bytes_max(wire))
 		return -EPROTO;
 	glz = malloc(MAX(size, (size_t)1));
 	if (!glz)

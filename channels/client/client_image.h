@@ -13,6 +13,7 @@ struct client_images {
 	struct image_cache cache;
 	struct palette_cache palettes;
 	struct glz_window *glz; /* one for all display channels of a session: there is one channel */
+	uint32_t glz_pixels; /* its size, as the server is told */
 	uint64_t received[CLIENT_IMAGE_KINDS]; /* by the table in client_image.c */
 };
 

@@ -48,7 +48,6 @@ struct client_display {
 	uint64_t surface_bytes;
 	struct client_images images;
 	struct client_streams *streams;
-	uint32_t glz_pixels; /* the GLZ window, as the server is told */
 	uint64_t drawn[CLIENT_DRAW_KINDS]; /* drawings that came, by the table in client_draw.c */
 	struct log_limit log_limit;
 	uint64_t skipped; /* message types that were logged as unsupported, by skip_bit() */

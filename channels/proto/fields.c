@@ -24,7 +24,7 @@ int proto_writer_end(struct proto_writer *w)
 {
 	for (uint32_t i = 0; i < w->pending_count; i++) {
 		wire_patch_u32(&w->wire, w->pending[i].at, (uint32_t)w->wire.buf->size);
-		w->pending[i].write(&w->wire, w->pending[i].what);
+		w->pending[i].write(w, w->pending[i].what);
 	}
 	if (!w->wire.failed)
 		return 0;

@@ -5,16 +5,18 @@
 
 #include "channels/proto/types.h"
 
-typedef void proto_pointed_fn(struct wire_writer *w, const void *what);
+struct proto_writer;
+typedef void proto_pointed_fn(struct proto_writer *w, const void *what);
 
-/* What in-message pointers point to is written behind the fixed part. */
+/* What in-message pointers point to is written behind the fixed part, and behind that what those parts
+ * point to: in the order of libspice-server, byte by byte. */
 struct proto_writer {
 	struct wire_writer wire;
 	struct {
 		size_t at; /* of the pointer */
 		proto_pointed_fn *write;
 		const void *what;
-	} pending[3];
+	} pending[6]; /* three pictures with a palette each */
 	uint32_t pending_count;
 };
 

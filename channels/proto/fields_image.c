@@ -36,28 +36,22 @@ static uint8_t palette_flags(const struct proto_palette *palette, bool top_down)
 		(top_down ? SPICE_BITMAP_FLAGS_TOP_DOWN : 0));
 }
 
-/* Writes the id or the pointer; returns where the pointer is, 0 when there is none to patch. */
-static size_t palette_write(struct wire_writer *w, const struct proto_palette *palette)
+static void palette_write(struct proto_writer *w, const void *what)
 {
-	size_t at = w->buf->size;
+	const struct proto_palette *palette = what;
 
-	if (palette->from_cache) {
-		wire_write_u64(w, palette->id);
-		return 0;
-	}
-	wire_write_u32(w, 0);
-	return palette->count ? at : 0;
+	wire_write_u64(&w->wire, palette->id);
+	wire_write_u16(&w->wire, palette->count);
+	wire_write_bytes(&w->wire, palette->ents, (size_t)palette->count * 4);
 }
 
-static void palette_write_ents(
-	struct wire_writer *w, const struct proto_palette *palette, size_t at)
+/* The id or the pointer. */
+static void palette_refer(struct proto_writer *w, const struct proto_palette *palette)
 {
-	if (!at)
-		return;
-	wire_patch_u32(w, at, (uint32_t)w->buf->size);
-	wire_write_u64(w, palette->id);
-	wire_write_u16(w, palette->count);
-	wire_write_bytes(w, palette->ents, (size_t)palette->count * 4);
+	if (palette->from_cache)
+		wire_write_u64(&w->wire, palette->id);
+	else
+		proto_write_pointer(w, palette_write, palette->count ? palette : NULL);
 }
 
 /* Bytes of a row of a bitmap; 0 for a format there is not. */
@@ -93,18 +87,17 @@ static void bitmap_read(struct wire_reader *r, struct proto_image *v)
 	v->bitmap.data.data = wire_read_bytes(r, bytes);
 }
 
-static void bitmap_write(struct wire_writer *w, const struct proto_image *v)
+static void bitmap_write(struct proto_writer *writer, const struct proto_image *v)
 {
-	size_t at;
+	struct wire_writer *w = &writer->wire;
 
 	wire_write_u8(w, v->bitmap.format);
 	wire_write_u8(w, palette_flags(&v->bitmap.palette, v->bitmap.top_down));
 	wire_write_u32(w, v->bitmap.width);
 	wire_write_u32(w, v->bitmap.height);
 	wire_write_u32(w, v->bitmap.stride);
-	at = palette_write(w, &v->bitmap.palette);
+	palette_refer(writer, &v->bitmap.palette);
 	wire_write_bytes(w, v->bitmap.data.data, v->bitmap.data.size);
-	palette_write_ents(w, &v->bitmap.palette, at);
 }
 
 static void blob_read(struct wire_reader *r, struct wire_bytes *v)
@@ -174,10 +167,10 @@ static void image_read(struct wire_reader *r, struct proto_image *v)
 		body_read(r, v);
 }
 
-static void image_write(struct wire_writer *w, const void *what)
+static void image_write(struct proto_writer *writer, const void *what)
 {
 	const struct proto_image *v = what;
-	size_t at;
+	struct wire_writer *w = &writer->wire;
 
 	wire_write_u64(w, v->id);
 	wire_write_u8(w, v->type);
@@ -185,16 +178,15 @@ static void image_write(struct wire_writer *w, const void *what)
 	wire_write_u32(w, v->width);
 	wire_write_u32(w, v->height);
 	switch (v->type) {
-	case SPICE_IMAGE_TYPE_BITMAP: bitmap_write(w, v); break;
+	case SPICE_IMAGE_TYPE_BITMAP: bitmap_write(writer, v); break;
 	case SPICE_IMAGE_TYPE_SURFACE: wire_write_u32(w, v->surface_id); break;
 	case SPICE_IMAGE_TYPE_FROM_CACHE:
 	case SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS: break;
 	case SPICE_IMAGE_TYPE_LZ_PLT:
 		wire_write_u8(w, palette_flags(&v->lz_palette.palette, v->lz_palette.top_down));
 		wire_write_u32(w, (uint32_t)v->lz_palette.data.size);
-		at = palette_write(w, &v->lz_palette.palette);
+		palette_refer(writer, &v->lz_palette.palette);
 		wire_write_bytes(w, v->lz_palette.data.data, v->lz_palette.data.size);
-		palette_write_ents(w, &v->lz_palette.palette, at);
 		break;
 	case SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB:
 		wire_write_u32(w, v->zlib_glz.glz_size);

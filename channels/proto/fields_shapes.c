@@ -84,9 +84,10 @@ static void path_write_segment(
 	}
 }
 
-static void path_write(struct wire_writer *w, const void *what)
+static void path_write(struct proto_writer *writer, const void *what)
 {
 	const struct proto_path *v = what;
+	struct wire_writer *w = &writer->wire;
 
 	if (!v->path) {
 		wire_write_u32(w, v->segment_count);
@@ -164,12 +165,12 @@ int32_t proto_line_dash(const struct proto_line *line, uint32_t i)
 	return wire_read_i32(&r);
 }
 
-static void dashes_write(struct wire_writer *w, const void *what)
+static void dashes_write(struct proto_writer *w, const void *what)
 {
 	const struct proto_line *v = what;
 
 	for (uint32_t i = 0; i < v->dash_count; i++)
-		wire_write_i32(w, v->dashes ? v->dashes[i] : proto_line_dash(v, i));
+		wire_write_i32(&w->wire, v->dashes ? v->dashes[i] : proto_line_dash(v, i));
 }
 
 void proto_write_line(struct proto_writer *w, const struct proto_line *v)
@@ -228,9 +229,10 @@ void proto_read_string(struct wire_reader *r, struct proto_string *v)
 	wire_seek(r, back);
 }
 
-static void string_write(struct wire_writer *w, const void *what)
+static void string_write(struct proto_writer *writer, const void *what)
 {
 	const struct proto_string *v = what;
+	struct wire_writer *w = &writer->wire;
 	const struct text_string *string = v->string;
 
 	wire_write_u16(w, string ? string->count : v->count);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The display channel's messages: what is packed is parsed as it was, cut and damaged ones are
  * refused, and counts are capped. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,6 +277,9 @@ static int pack_waits(struct buf *body)
 		return msg_##name##_parse(&msg, b, n) &&                    \
 			(!out || msg_##name##_pack(out, &msg) == 0);        \
 	}
+REPACK(draw_fill)
+REPACK(draw_copy)
+REPACK(draw_masked)
 REPACK(draw_opaque)
 REPACK(draw_rop3)
 REPACK(draw_transparent)
@@ -377,6 +382,78 @@ static void test_damaged(void **state)
 		free(copy);
 		buf_finish(&body);
 	}
+}
+
+/* ---- golden bytes ---- */
+
+static const struct {
+	uint16_t type;
+	bool (*repack)(struct buf *out, const void *b, size_t n);
+} golden[] = {
+	{ SPICE_MSG_DISPLAY_DRAW_FILL, repack_draw_fill },
+	{ SPICE_MSG_DISPLAY_DRAW_OPAQUE, repack_draw_opaque },
+	{ SPICE_MSG_DISPLAY_DRAW_COPY, repack_draw_copy },
+	{ SPICE_MSG_DISPLAY_DRAW_BLEND, repack_draw_copy },
+	{ SPICE_MSG_DISPLAY_DRAW_BLACKNESS, repack_draw_masked },
+	{ SPICE_MSG_DISPLAY_DRAW_WHITENESS, repack_draw_masked },
+	{ SPICE_MSG_DISPLAY_DRAW_INVERS, repack_draw_masked },
+	{ SPICE_MSG_DISPLAY_DRAW_ROP3, repack_draw_rop3 },
+	{ SPICE_MSG_DISPLAY_DRAW_STROKE, repack_draw_stroke },
+	{ SPICE_MSG_DISPLAY_DRAW_TEXT, repack_draw_text },
+	{ SPICE_MSG_DISPLAY_DRAW_TRANSPARENT, repack_draw_transparent },
+	{ SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND, repack_draw_alpha_blend },
+	{ SPICE_MSG_DISPLAY_DRAW_COMPOSITE, repack_draw_composite },
+};
+
+/* One of libspice-server's: packed again it is the same, cut anywhere it is refused. */
+static void check_golden(const char *name, size_t g)
+{
+	char file[512];
+	uint8_t *data, *cut;
+	size_t size;
+	struct buf again = { 0 };
+
+	snprintf(file, sizeof(file), "%s/golden/spice/%s", SPICEBOX_TESTS_DIR, name);
+	assert_int_equal(file_read_all(file, 1 << 16, &data, &size), 0);
+	if (!golden[g].repack(&again, data, size) || again.size != size ||
+		memcmp(buf_bytes(&again), data, size))
+		fail_msg("%s is packed otherwise", name);
+	for (size_t n = 0; n < size; n += 1 + n / 64) {
+		cut = malloc(MAX(n, (size_t)1));
+		memcpy(cut, data, n);
+		if (golden[g].repack(NULL, cut, n))
+			fail_msg("%zu bytes of %s are taken", n, name);
+		free(cut);
+	}
+	buf_finish(&again);
+	free(data);
+}
+
+static void test_golden(void **state)
+{
+	struct dirent **names;
+	uint32_t seen[ARRAY_SIZE(golden)] = { 0 };
+	int count = scandir(SPICEBOX_TESTS_DIR "/golden/spice", &names, NULL, alphasort);
+
+	assert_true(count > 0);
+	for (int i = 0; i < count; i++) {
+		const char *name = names[i]->d_name;
+
+		/* The others' names end in numbers, and are test_proto.c's. */
+		for (size_t g = 0; g < ARRAY_SIZE(golden); g++) {
+			char start[64];
+
+			snprintf(start, sizeof(start), "display-server-%u-", golden[g].type);
+			if (strncmp(name, start, strlen(start)) || name[strlen(start)] <= '9')
+				continue;
+			check_golden(name, g);
+			seen[g]++;
+		}
+		free(names[i]);
+	}
+	free(names);
+	for (size_t g = 0; g < ARRAY_SIZE(golden); g++)
+		assert_in_range(seen[g], 3, 99);
 }
 
 /* ---- what core gets ---- */
@@ -540,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_string),
 		cmocka_unit_test(test_composite_without),
