@@ -479,8 +479,8 @@ static bool begin(struct picture *picture, enum surface_format target, uint32_t 
 	}
 	settings = settings_for(picture, target, flags, jpeg);
 	picture->zlib = is_slow(sender);
-	picture->shared = picture_share_get(
-		sender->server->pictures, image, &picture->area, &settings, &picture->waiter);
+	picture->shared = picture_share_get(sender->server->pictures, image, &picture->area,
+		&settings, sender->server->viewers > 1, &picture->waiter);
 	if (!picture->shared) {
 		/* It is not sent. What it would have had forgotten is now forgotten with it. */
 		if (picture->cached == CACHED_NOW)

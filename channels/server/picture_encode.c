@@ -205,7 +205,7 @@ static bool encode_lz4(struct encoded *out, const struct source *s)
 							    : SPICE_BITMAP_FMT_32BIT;
 
 	out->type = SPICE_IMAGE_TYPE_LZ4;
-	out->high_bits_set = s->image->flags & IMAGE_HIGH_BITS_SET;
+	out->high_bits_set = out->high_bits_set || s->image->flags & IMAGE_HIGH_BITS_SET;
 	return lz4_image_encode(&out->bytes, format, s->rows, s->width * 4, s->stride, s->height) ==
 		0;
 }
@@ -273,24 +273,37 @@ static bool settle_alpha(struct encoded *out, struct source *s, const struct ima
 	return premade || !s->settings->dest_alpha;
 }
 
-static bool encode_words(struct encoded *out, struct source *s)
+/* With these nothing has to be known of the pixels. */
+static bool encode_unseen(struct encoded *out, const struct source *s)
+{
+	const struct image_choice *choice = &s->settings->choice;
+
+	out->why = "as was asked for";
+	out->high_bits_set = s->image->format == IMAGE_XRGB1555;
+	return choice->compression == SPICE_SERVER_COMPRESSION_OFF ? encode_raw(out, s)
+								   : encode_lz4(out, s);
+}
+
+static bool is_unseen(const struct image_choice *choice)
+{
+	return !choice->jpeg &&
+		(choice->compression == SPICE_SERVER_COMPRESSION_OFF ||
+			(choice->compression == SPICE_SERVER_COMPRESSION_LZ4 && choice->lz4));
+}
+
+static bool encode_measured(struct encoded *out, struct source *s)
 {
 	struct image_traits *traits = malloc(sizeof(*traits));
 	uint8_t *indices = malloc((size_t)s->width * s->height);
 	struct image_choice choice = s->settings->choice;
+	enum image_codec codec = choice.lz4 ? IMAGE_CODEC_LZ4 : IMAGE_CODEC_RAW;
 	bool done = false;
 
 	if (traits && indices) {
-		enum image_codec codec;
-
 		image_traits_measure(
 			traits, s->rows, s->stride, s->width, s->height, alpha_counts(s), indices);
-		if (!settle_alpha(out, s, traits)) {
-			codec = choice.lz4 && choice.compression != SPICE_SERVER_COMPRESSION_OFF
-				? IMAGE_CODEC_LZ4
-				: IMAGE_CODEC_RAW;
-			out->why = "its unused bits count";
-		} else {
+		out->why = "its unused bits count";
+		if (settle_alpha(out, s, traits)) {
 			choice.palettes = choice.palettes && s->settings->deep && !s->alpha;
 			choice.jpeg = choice.jpeg && s->settings->deep;
 			if (!choice.palettes || traits->colours > IMAGE_COLOURS_FEW)
@@ -298,17 +311,24 @@ static bool encode_words(struct encoded *out, struct source *s)
 			codec = image_choose(traits, &choice, &out->why);
 		}
 		done = run_codec(out, s, codec, traits, indices);
-		if (done && out->type != SPICE_IMAGE_TYPE_BITMAP &&
-			out->bytes.size >= (size_t)s->width * 4 * s->height) {
-			buf_clear(&out->bytes);
-			out->lossy = false;
-			out->why = "nothing makes it smaller";
-			done = encode_raw(out, s);
-		}
 	}
 	free(indices);
 	free(traits);
 	return done;
+}
+
+static bool encode_words(struct encoded *out, struct source *s)
+{
+	bool done = is_unseen(&s->settings->choice) ? encode_unseen(out, s)
+						    : encode_measured(out, s);
+
+	if (!done || out->type == SPICE_IMAGE_TYPE_BITMAP ||
+		out->bytes.size < (size_t)s->width * 4 * s->height)
+		return done;
+	buf_clear(&out->bytes);
+	out->lossy = false;
+	out->why = "nothing makes it smaller";
+	return encode_raw(out, s);
 }
 
 /* ---- other formats ---- */

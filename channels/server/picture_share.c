@@ -11,6 +11,9 @@
 enum {
 	INLINE_BYTES = 64 << 10, /* pixels encoded at once, on the loop's thread */
 	BUCKETS = 256,
+	/* What is kept for viewers that are a little behind. */
+	KEPT_MAX = 256,
+	KEPT_BYTES = 16 << 20, /* of images and their encodings, of which one is always kept */
 };
 
 struct shared_picture {
@@ -23,12 +26,17 @@ struct shared_picture {
 	struct encoded encoded;
 	struct picture_waiter *waiters;
 	struct shared_picture *next; /* in its bucket */
+	struct shared_picture *next_kept;
+	size_t kept_bytes;
 };
 
 struct picture_share {
 	struct loop *loop;
 	struct pool *pool;
 	struct shared_picture *buckets[BUCKETS];
+	struct shared_picture *kept, **kept_end; /* the oldest first; each holds a reference */
+	uint32_t kept_count;
+	size_t kept_bytes;
 };
 
 int picture_share_create(struct picture_share **out, struct loop *loop, struct pool *pool)
@@ -38,19 +46,10 @@ int picture_share_create(struct picture_share **out, struct loop *loop, struct p
 	if (!share)
 		return -ENOMEM;
 	share->loop = loop;
+	share->kept_end = &share->kept;
 	share->pool = pool;
 	*out = share;
 	return 0;
-}
-
-void picture_share_destroy(struct picture_share *share)
-{
-	if (!share)
-		return;
-	for (uint32_t i = 0; i < BUCKETS; i++)
-		for (struct shared_picture *p = share->buckets[i]; p; p = p->next)
-			p->share = NULL;
-	free(share);
 }
 
 static struct shared_picture **bucket_of(struct picture_share *share, const struct image *image)
@@ -88,6 +87,49 @@ static void unref(struct shared_picture *picture)
 	encoded_finish(&picture->encoded);
 	free(picture);
 }
+
+/* ---- kept for others ---- */
+
+static void forget_oldest(struct picture_share *share)
+{
+	struct shared_picture *oldest = share->kept;
+
+	share->kept = oldest->next_kept;
+	if (!share->kept)
+		share->kept_end = &share->kept;
+	share->kept_count--;
+	share->kept_bytes -= oldest->kept_bytes;
+	unref(oldest);
+}
+
+static void keep(struct picture_share *share, struct shared_picture *picture)
+{
+	picture->refs++;
+	picture->next_kept = NULL;
+	picture->kept_bytes = (size_t)picture->image->stride * picture->image->height +
+		picture->encoded.bytes.size;
+	*share->kept_end = picture;
+	share->kept_end = &picture->next_kept;
+	share->kept_count++;
+	share->kept_bytes += picture->kept_bytes;
+	while (share->kept_count > KEPT_MAX ||
+		(share->kept_bytes > KEPT_BYTES && share->kept_count > 1))
+		forget_oldest(share);
+}
+
+void picture_share_destroy(struct picture_share *share)
+{
+	if (!share)
+		return;
+	while (share->kept)
+		forget_oldest(share);
+	for (uint32_t i = 0; i < BUCKETS; i++)
+		for (struct shared_picture *p = share->buckets[i]; p; p = p->next)
+			p->share = NULL;
+	free(share);
+}
+
+/* ---- encoding ---- */
 
 static void work(void *opaque)
 {
@@ -138,17 +180,22 @@ enter:
 }
 
 struct shared_picture *picture_share_get(struct picture_share *share, struct image *image,
-	const struct rect *area, const struct encode_settings *settings,
+	const struct rect *area, const struct encode_settings *settings, bool keep_it,
 	struct picture_waiter *waiter)
 {
 	struct shared_picture *picture = *bucket_of(share, image);
 
 	while (picture && !is_of(picture, image, area, settings))
 		picture = picture->next;
-	if (picture)
+	if (picture) {
 		picture->refs++;
-	else
+	} else {
 		picture = begin(share, image, area, settings);
+		if (picture && keep_it)
+			keep(share, picture);
+		else if (!keep_it && share->kept)
+			forget_oldest(share);
+	}
 	if (picture && !picture->ready) {
 		waiter->waits_for = picture;
 		waiter->next = picture->waiters;

@@ -25,9 +25,9 @@ struct picture_waiter {
 };
 
 /* A reference to the encoding of `area` of an image, begun now unless there is one. With it not ready,
- * `waiter` is told later. NULL: out of memory. */
+ * `waiter` is told later. `keep`: other viewers will soon ask for it, too. NULL: out of memory. */
 struct shared_picture *picture_share_get(struct picture_share *share, struct image *image,
-	const struct rect *area, const struct encode_settings *settings,
+	const struct rect *area, const struct encode_settings *settings, bool keep,
 	struct picture_waiter *waiter);
 struct shared_picture *shared_picture_ref(struct shared_picture *picture);
 /* The result; NULL: not ready yet. */

@@ -571,6 +571,24 @@ static void test_shared(void **state)
 	assert_ptr_equal(wire.packed.data, other_wire.packed.data);
 	picture_unref(picture);
 	picture_unref(others);
+	/* The second viewer may come after the first has been sent it, but not much later. */
+	f->server->viewers = 2;
+	for (uint32_t i = 0; i < 400; i++) {
+		struct image *next = make_image(f, IMAGE_XRGB8888, PHOTO, HIGH_ZERO, 100, 100);
+		const uint8_t *bytes;
+
+		all = rect_make(0, 0, 100, 100);
+		picture = begin(f, next, &all, PRIMARY, PICTURE_COPIED);
+		picture_describe(picture, &wire, &all);
+		bytes = wire.packed.data;
+		picture_unref(picture);
+		others = image_sender_begin(
+			&other, next, &all, SURFACE_XRGB8888, PICTURE_COPIED, on_ready, f);
+		picture_describe(others, &other_wire, &all);
+		assert_ptr_equal(other_wire.packed.data, bytes);
+		picture_unref(others);
+		image_unref(next);
+	}
 	image_sender_finish(&other);
 	image_sender_finish(&f->sender);
 	image_unref(image);
