@@ -313,6 +313,7 @@ void image_unref(struct image *image)
 int image_from_surface(struct image **out, const struct surface *surface, const struct rect *area)
 {
 	bool alpha = surface->format == SURFACE_ARGB8888;
+	struct rect bounds = surface_bounds(surface);
 	struct surface view;
 	struct image *image;
 	int err;
@@ -321,7 +322,8 @@ int image_from_surface(struct image **out, const struct surface *surface, const 
 		(uint32_t)MAX(rect_width(area), 0), (uint32_t)MAX(rect_height(area), 0));
 	if (err)
 		return err;
-	memset(image->data, 0, (size_t)image->stride * image->height);
+	if (!rect_contains(&bounds, area)) /* else every pixel is copied */
+		memset(image->data, 0, (size_t)image->stride * image->height);
 	view = (struct surface){ .format = alpha ? SURFACE_ARGB8888 : SURFACE_XRGB8888,
 		.width = image->width,
 		.height = image->height,
