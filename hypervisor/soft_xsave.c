@@ -2,6 +2,7 @@
 /* FXSAVE, FXRSTOR, the XSAVE family for x87 and SSE, XGETBV, XSETBV (Intel SDM vol. 1, 10.5 and 13). */
 #include "core/util.h"
 #include "hypervisor/soft_internal.h"
+#include "hypervisor/soft_x87.h"
 
 #define MXCSR_MASK 0xffffu
 #define LEGACY     512
@@ -56,8 +57,8 @@ static void load_x87(struct soft_cpu *cpu, const struct image *image, bool wide)
 	struct soft_fpu *fpu = &cpu->fpu;
 	uint16_t status = (uint16_t)get(image, 2, 2);
 
-	fpu->control = (uint16_t)((get(image, 0, 2) & 0x1f7f) | 0x40);
 	fpu->status = status & 0xc7ff;
+	x87_set_control(cpu, (uint16_t)get(image, 0, 2));
 	fpu->top = (status >> 11) & 7;
 	fpu->empty = (uint8_t)~get(image, 4, 1);
 	fpu->opcode = get(image, 6, 2) & 0x7ff;

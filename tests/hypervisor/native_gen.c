@@ -285,6 +285,8 @@ static const struct native_pattern integer[] = {
 	P("xadd", 0F, c0, c1, SOFT_ANY, MODRM | FORM_LOCK, 0),
 	P("cmpxchg8b", 0F, c7, 0, 1, MODRM | FORM_MEM | FORM_LOCK, 0),
 	P("bswap", 0F, c8, cf, SOFT_ANY, FORM_OPREG | FORM_NO66, 0),
+	P("fxsave", 0F, ae, 0, 0, MODRM | FORM_MEM | FORM_SSE, 0),
+	P("fxrstor", 0F, ae, 0, 1, MODRM | FORM_MEM | FORM_SSE, 0),
 	{ "popcnt", SOFT_MAP_0F, 0xb8, 0, SOFT_P_F3, SOFT_ANY, MODRM, 0 },
 	{ "crc32", SOFT_MAP_0F38, 0xf0, 0xf1, SOFT_P_F2, SOFT_ANY, MODRM, 0 },
 };
@@ -565,8 +567,8 @@ static void fill_window(struct native_gen *gen)
 		value = kind == 0   ? number(gen)
 			: kind == 1 ? real(gen, 64)
 				    : real(gen, 32) | real(gen, 32) << 32;
-		if (gen->pattern->opcode == 0xae) /* LDMXCSR */
-			value &= 0xffff;
+		if (gen->pattern->opcode == 0xae) /* LDMXCSR, FXRSTOR: what may be loaded */
+			value &= gen->pattern->reg == 1 && i != 3 ? UINT64_MAX : 0xffff;
 		if (gen->pattern->form & FORM_X87 && kind == 3) {
 			extended(gen, &value, &exponent);
 			memcpy(window + offset, &value, 8);
