@@ -14,22 +14,23 @@
 #include "core/util.h"
 #include "core/wire.h"
 
-#define HASH_BITS 14
-#define MISSES    64u /* units without a match that make the search's step one longer */
-#define STEP_MAX  1u
+#define HASH_BITS_MIN 8
+#define HASH_BITS_MAX 14
+#define MISSES        64u /* units without a match that make the search's step one longer */
+#define STEP_MAX      1u
 
 struct sink {
 	uint8_t *at;
 };
 
 /* Hash of the units that the shortest worthwhile match has: 3 bytes, 2 words of 16 or 32 bits. */
-static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p)
+static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p, uint32_t bits)
 {
 	uint64_t v = unit == LZ_UNIT_BYTE ? lz_load32(p) & 0xffffff
 		: unit == LZ_UNIT_RGB16   ? lz_load32(p)
 					  : lz_load64(p);
 
-	return (uint32_t)(v * 0x9e3779b97f4a7c15u >> (64 - HASH_BITS));
+	return (uint32_t)(v * 0x9e3779b97f4a7c15u >> (64 - bits));
 }
 
 static inline void put_literals(
@@ -94,16 +95,26 @@ static inline bool unit_equal(enum lz_unit unit, const uint8_t *a, const uint8_t
 }
 
 struct search {
-	uint32_t last[1u << HASH_BITS]; /* place + 1; 0: none */
+	uint32_t last[1u << HASH_BITS_MAX]; /* place + 1; 0: none */
 };
+
+/* A small picture needs no large table, which would take longer to clear than to use. */
+static uint32_t hash_bits(uint32_t count)
+{
+	uint32_t bits = HASH_BITS_MIN;
+
+	while (bits < HASH_BITS_MAX && count >> bits)
+		bits++;
+	return bits;
+}
 
 /* The units lie at p, followed by at least 8 bytes that may be read. */
 static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t *p, uint32_t count,
 	struct search *search)
 {
-	uint32_t size = lz_unit_bytes(unit), at = 0, literals_from = 0;
+	uint32_t size = lz_unit_bytes(unit), at = 0, literals_from = 0, bits = hash_bits(count);
 
-	memset(search, 0, sizeof(*search));
+	memset(search->last, 0, sizeof(search->last[0]) << bits);
 	while (at < count) {
 		const uint8_t *here = p + (size_t)at * size;
 		uint32_t distance = 1, length = 0, hash, ref;
@@ -112,7 +123,7 @@ static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t 
 			length = lz_match_length(size, here, here - size, count - at);
 		if (length < 3) {
 			length = 0;
-			hash = hash_at(unit, here);
+			hash = hash_at(unit, here, bits);
 			ref = search->last[hash];
 			search->last[hash] = at + 1;
 			distance = at + 1 - ref;
@@ -131,7 +142,7 @@ static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t 
 		at += length;
 		literals_from = at;
 		/* What follows a match begins with its last units: remember those. */
-		search->last[hash_at(unit, p + (size_t)(at - 1) * size)] = at;
+		search->last[hash_at(unit, p + (size_t)(at - 1) * size, bits)] = at;
 	}
 	put_literals(sink, unit, p + (size_t)literals_from * size, count - literals_from);
 }

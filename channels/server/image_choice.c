@@ -63,8 +63,8 @@ static void count_colours(
 	struct image_traits *traits, const uint8_t *rows, uint32_t stride, uint8_t *indices)
 {
 	struct colour_table table = { .numbers = { 0 } };
-	uint32_t last = load(rows) & 0xffffff;
-	uint8_t number = (uint8_t)colour_number(&table, traits, last);
+	uint32_t last = load(rows) & 0xffffff, before = last;
+	uint8_t number = (uint8_t)colour_number(&table, traits, last), number_before = number;
 
 	for (uint32_t y = 0; y < traits->height; y++) {
 		const uint8_t *row = rows + (size_t)y * stride;
@@ -72,11 +72,16 @@ static void count_colours(
 		for (uint32_t x = 0; x < traits->width; x++) {
 			uint32_t colour = load(row + (size_t)x * 4) & 0xffffff;
 
+			/* Text has runs of two colours. */
 			if (colour != last) {
-				uint32_t n = colour_number(&table, traits, colour);
+				uint32_t n = colour == before
+					? number_before
+					: colour_number(&table, traits, colour);
 
 				if (n == IMAGE_COLOURS_MAX)
 					return;
+				number_before = number;
+				before = last;
 				number = (uint8_t)n;
 				last = colour;
 			}
