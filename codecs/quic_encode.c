@@ -31,6 +31,7 @@ struct group {
 	uint32_t *residuals; /* of the row at hand; what a run skips stays; [-1] is the first context */
 	uint8_t *same; /* [i]: pixel i of the row equals pixel i - 1 */
 	uint8_t *same_above;
+	uint8_t *may_run; /* [i]: a run may begin there, unless one just did: the decoder sees the same */
 };
 
 struct encoder {
@@ -202,30 +203,49 @@ static void learn(struct encoder *e, struct group *g, uint32_t i)
 	}
 }
 
-static void code_run(struct bit_writer *w, struct quic_pace *pace, uint32_t length)
+static inline void code_run(struct bit_writer *w, struct quic_pace *pace, uint32_t length)
 {
-	while (length >= 1u << quic_run_bits[pace->run_state]) {
-		length -= 1u << quic_run_bits[pace->run_state];
-		if (pace->run_state < QUIC_RUN_STATES - 1)
-			pace->run_state++;
-		put_bits(w, 1, 1);
+	uint32_t state = pace->run_state, bits = quic_run_bits[state], ones = 0;
+
+	while (length >= 1u << bits) {
+		length -= 1u << bits;
+		if (state < QUIC_RUN_STATES - 1)
+			state++;
+		bits = quic_run_bits[state];
+		if (++ones == 16) {
+			put_bits(w, 0xffff, 16);
+			ones = 0;
+		}
 	}
-	put_bits(w, length, quic_run_bits[pace->run_state] + 1u);
-	if (pace->run_state > 0)
-		pace->run_state--;
+	/* What is left takes at most 16 bits. */
+	put_bits(w, ((1u << ones) - 1) << (bits + 1) | length, ones + bits + 1);
+	pace->run_state = state ? state - 1 : 0;
 }
 
-/* Whether a run may begin at pixel i: the decoder sees the same. */
-static inline bool run_may_begin(const struct group *g, uint32_t i, uint32_t run_at)
+/* The first byte of at[0..count) that is not `value`, which is 0 or 1 as they all are. Reads up to
+ * seven bytes beyond. */
+static inline uint32_t span_of(const uint8_t *at, uint32_t value, uint32_t count)
 {
-	return g->same_above[i] && i > 2 && i != run_at && g->same[i - 1];
+	const uint64_t all = value ? 0x0101010101010101ull : 0;
+
+	for (uint32_t i = 0; i < count; i += 8) {
+		uint64_t v;
+
+		memcpy(&v, at + i, 8);
+		if (v != all)
+			return MIN(i + (uint32_t)__builtin_ctzll(v ^ all) / 8, count);
+	}
+	return count;
 }
 
-static uint32_t run_length(const struct group *g, uint32_t i, uint32_t end)
+static void find_runs(struct group *g, uint32_t width)
 {
-	const uint8_t *other = memchr(g->same + i, 0, end - i);
+	uint8_t *restrict may_run = g->may_run;
+	const uint8_t *same = g->same, *same_above = g->same_above;
 
-	return other ? (uint32_t)(other - (g->same + i)) : end - i;
+	for (uint32_t i = 1; i < width; i++)
+		may_run[i] = same_above[i] & same[i - 1];
+	memset(may_run, 0, 3);
 }
 
 /* Pixels i to end with one wait mask. `runs` is false in the first row. */
@@ -249,19 +269,22 @@ static inline __attribute__((always_inline)) void code_segment(struct encoder *e
 	}
 	stop = i + pace->wait;
 	while (i < end) {
-		uint32_t length;
+		uint32_t from = i + (i == run_at), length;
+		uint32_t next =
+			runs && from < end ? from + span_of(g->may_run + from, 0, end - from) : end;
 
-		if (!runs || !run_may_begin(g, i, run_at)) {
+		while (i < next) {
 			code_pixel(&r, count, shift, i);
 			if (i++ == stop) {
 				learn(e, g, stop);
 				stop = i + quic_pace_next_wait(pace);
 			}
-			continue;
 		}
+		if (i == end)
+			break;
 		run_at = i;
 		pace->wait = stop - i;
-		length = run_length(g, i, end);
+		length = span_of(g->same + i, 1, end - i);
 		code_run(&r.writer, pace, length);
 		i += length;
 		if (i == end) { /* the wait is as it was when the run began */
@@ -292,6 +315,8 @@ static void code_row(struct encoder *e, struct group *g, bool first, uint32_t wi
 
 	g->residuals[-1] = first ? 0 : g->residuals[0];
 	find_same(e->words, width, g->count == 3 ? 0xffffff : 0xffu << g->shift, g->same);
+	if (!first)
+		find_runs(g, width);
 	while (pace->wait_index < QUIC_WAIT_INDEX_MAX && pace->wait_left <= width - at) {
 		if (pace->wait_left)
 			code_span(e, g, !first, at, at + pace->wait_left);
@@ -316,7 +341,7 @@ static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
 		return -EINVAL;
 	memset(e, 0, sizeof(*e));
 	quic_family_init(&e->family, bits);
-	e->memory = calloc(6 * (size_t)row, sizeof(*e->memory));
+	e->memory = calloc(7 * (size_t)row, sizeof(*e->memory));
 	if (!e->memory)
 		return -ENOMEM;
 	e->words = e->memory;
@@ -333,8 +358,9 @@ static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
 		g->shift = n ? 24 : 16;
 		g->channels = &e->channels[n * 3];
 		g->residuals = at;
-		g->same = (uint8_t *)(e->memory + 5 * (size_t)row) + 2 * (size_t)row * n;
+		g->same = (uint8_t *)(e->memory + 5 * (size_t)row) + 3 * (size_t)row * n;
 		g->same_above = g->same + row;
+		g->may_run = g->same + 2 * (size_t)row;
 		quic_pace_reset(&g->pace);
 	}
 	return 0;
