@@ -114,6 +114,8 @@ static void begin_case(const struct native_case *at, ucontext_t *context)
 	fx->mxcsr_mask = 0xffff;
 	*xstate_bits(context) |= XSTATE_X87 | XSTATE_SSE;
 	memcpy((void *)(uintptr_t)NATIVE_WINDOW, at->before.window, NATIVE_WINDOW_SIZE);
+	memset((void *)(uintptr_t)NATIVE_DATA, 0, NATIVE_EDGE);
+	memset((void *)(uintptr_t)(NATIVE_DATA + NATIVE_DATA_SIZE - NATIVE_EDGE), 0, NATIVE_EDGE);
 	memcpy((void *)(uintptr_t)NATIVE_START, at->code, sizeof(at->code));
 	child.running = true;
 	child.steps = 0;

@@ -213,6 +213,8 @@ void soft_step_run(struct soft_step *step, struct native_case *out)
 	memcpy(step->code.host + (NATIVE_START - NATIVE_CODE), out->code, sizeof(out->code));
 	soft_code_written(cpu, NATIVE_START, sizeof(out->code));
 	memcpy(window, out->before.window, NATIVE_WINDOW_SIZE);
+	memset(step->data.host, 0, NATIVE_EDGE);
+	memset(step->data.host + NATIVE_DATA_SIZE - NATIVE_EDGE, 0, NATIVE_EDGE);
 	memcpy(cpu->regs, out->before.regs, sizeof(out->before.regs));
 	cpu->regs[SOFT_RIP] = out->before.rip;
 	soft_set_eflags(cpu, (uint32_t)out->before.flags | SOFT_TF);
