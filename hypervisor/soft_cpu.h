@@ -327,6 +327,9 @@ struct soft_cpu {
 	bool has_error;
 	uint32_t error;
 
+	/* Tests: soft_cpu_run() returns when it came back from blocks this often less one, or at
+	 * HLT; 0: no limit. */
+	uint32_t limit;
 	bool in_guest; /* atomic: blocks are running */
 	bool irq_waits; /* IRQ was requested while IF was clear */
 	bool halted;

@@ -69,12 +69,12 @@ static bool deliver(struct soft_cpu *cpu, const struct soft_event *first)
 			.rip = cpu->regs[SOFT_RIP],
 		};
 		if (now.exception) {
-			bool page = now.vector == SOFT_PAGE;
+			bool page = now.vector == SOFT_PAGE_FAULT;
 
 			if (now.vector == SOFT_DOUBLE)
 				return false;
 			if ((contributory(now.vector) && contributory(second)) ||
-				(page && (contributory(second) || second == SOFT_PAGE))) {
+				(page && (contributory(second) || second == SOFT_PAGE_FAULT))) {
 				event.vector = SOFT_DOUBLE;
 				event.has_error = true;
 				event.error = 0;
@@ -207,6 +207,8 @@ static enum served serve(struct soft_cpu *cpu)
 	serve_init(cpu, bits);
 	result = serve_interrupts(cpu, bits);
 	if (result == GO_ON && (cpu->halted || cpu->wait_sipi) && !load_requests(cpu)) {
+		if (cpu->limit)
+			return LEAVE;
 		__atomic_store_n(&cpu->in_guest, false, __ATOMIC_SEQ_CST);
 		sleep_until_request(cpu);
 		__atomic_store_n(&cpu->in_guest, true, __ATOMIC_SEQ_CST);
@@ -263,6 +265,8 @@ static enum served run_some(struct soft_cpu *cpu)
 		return deliver_exception(cpu) ? DELIVERED : SHUT_DOWN;
 	}
 	for (;;) {
+		if (cpu->limit && !--cpu->limit)
+			return LEAVE;
 		if (load_requests(cpu) || cpu->halted || cpu->wait_sipi || cpu->shadow ||
 			(cpu->eflags & SOFT_TF)) {
 			enum served served = not_just_blocks(cpu);
@@ -270,7 +274,11 @@ static enum served run_some(struct soft_cpu *cpu)
 			if (served != GO_ON)
 				return served;
 		} else {
-			run_block(cpu, soft_code_find(cpu, false));
+			const struct soft_block *block = soft_code_find(cpu, false);
+
+			if (unlikely(cpu->limit))
+				soft_cpu_request(cpu, SOFT_REQUEST_STEP);
+			run_block(cpu, block);
 		}
 	}
 }
@@ -282,7 +290,7 @@ enum engine_exit soft_cpu_run(struct soft_cpu *cpu, char *reason, size_t size)
 	cpu->op = &soft_op_none;
 	__atomic_store_n(&cpu->in_guest, true, __ATOMIC_SEQ_CST);
 	do
-		served = run_some(cpu);
+		served = cpu->limit == 1 ? LEAVE : run_some(cpu);
 	while (served == DELIVERED);
 	__atomic_store_n(&cpu->in_guest, false, __ATOMIC_SEQ_CST);
 	return served == LEAVE ? ENGINE_EXIT_KICKED : ENGINE_EXIT_RESET;
