@@ -76,6 +76,17 @@ static bool feed_words_fit(const struct feed *feed)
 	return surface_format_bits(feed->surface->format) == 32;
 }
 
+/* In pieces of a vector's size, which the compiler stores at once. */
+static void fill_row(uint8_t *to, size_t bytes, uint32_t color)
+{
+	const uint32_t four[4] = { color, color, color, color };
+	size_t i = 0;
+
+	for (; i + sizeof(four) <= bytes; i += sizeof(four))
+		memcpy(to + i, four, sizeof(four));
+	memcpy(to + i, four, bytes - i);
+}
+
 /* Plain fills and copies: rows as they are. Answers whether it could. */
 static bool draw_rect_fast(struct canvas *canvas, const struct feed *feed, const struct rect *r)
 {
@@ -89,8 +100,7 @@ static bool draw_rect_fast(struct canvas *canvas, const struct feed *feed, const
 		uint8_t *to = surface_row(target, (uint32_t)y) + 4 * (size_t)r->left;
 
 		if (feed->solid) {
-			for (size_t i = 0; i < row_bytes; i += 4)
-				memcpy(to + i, &feed->color, 4);
+			fill_row(to, row_bytes, feed->color);
 		} else {
 			uint32_t sy = (uint32_t)(y + feed->shift.y);
 			const uint8_t *row = feed->image
