@@ -151,7 +151,7 @@ static struct video_wish make_wish(struct stream *stream)
 		.quality = demand.quality,
 		.bytes = demand.bytes,
 		.interval_us = stream->control.interval_us,
-		.average_ms = demand.average_ms,
+		.average_ms = video_codec_frames_alone(stream->codec) ? 0 : demand.average_ms,
 	};
 }
 
@@ -405,7 +405,7 @@ static void send_destroy(struct stream *stream)
 	log_debug(SERVER_LOG, "stream %u ends after %llu frames of %llu bytes, quality %u",
 		stream->id, (unsigned long long)stream->frames,
 		(unsigned long long)(stream->bytes / MAX(stream->frames, (uint64_t)1)),
-		stream->control.quality);
+		stream->control.quality / 16);
 	link_send_stream_destroy(streams->link, SPICE_MSG_DISPLAY_STREAM_DESTROY, &msg);
 	stream->created = false;
 }

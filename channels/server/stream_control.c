@@ -51,10 +51,11 @@ bool stream_control_sent(struct stream_control *control, uint32_t quality, bool 
 {
 	uint32_t side = MIN(control->width, control->height) >> (control->shift + 1);
 
-	control->quality = control->quality ? (control->quality * 7 + quality) / 8 : quality;
-	if (!video_codec_frames_alone(control->codec) || control->quality > QUALITY_FASTER)
+	control->quality = control->quality ? (control->quality * 7 + quality * 16) / 8
+					    : quality * 16;
+	if (!video_codec_frames_alone(control->codec) || control->quality > QUALITY_FASTER * 16)
 		control->slower = false;
-	else if (control->quality < QUALITY_SLOWER)
+	else if (control->quality < QUALITY_SLOWER * 16)
 		control->slower = true;
 	control->bad = quality < QUALITY_BAD ? control->bad + 1 : 0;
 	control->good = quality >= QUALITY_GOOD ? control->good + 1 : 0;

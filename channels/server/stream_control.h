@@ -18,7 +18,7 @@ struct stream_control {
 	uint32_t shift; /* frames are sent at width >> shift */
 	uint32_t bad; /* frames in a row that were worse than they should be at this size */
 	uint32_t good; /* frames in a row that would bear a larger size */
-	uint32_t quality; /* averaged; 0: not known */
+	uint32_t quality; /* averaged, times 16; 0: not known */
 	bool slower; /* fewer and better frames */
 	uint32_t interval_us; /* at which frames are sent; 0: as they come */
 };

@@ -156,7 +156,8 @@ void video_share_rewish(
 	if (!track || wish_equal(&track->wish, wish))
 		return;
 	video = track->video;
-	if (!track->members->next) {
+	/* Where frames build on each other, joining others would cost these a large one. */
+	if (!track->members->next && !(alone(wish->codec) && track_find(share, video, wish))) {
 		/* An encoder can change its mind; the sizes are the same. */
 		track->wish.quality = wish->quality;
 		track->wish.bytes = wish->bytes;
