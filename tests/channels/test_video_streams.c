@@ -389,6 +389,7 @@ static void test_clip(void **state)
 	assert_in_range(seek(side, SPICE_MSG_DISPLAY_STREAM_CLIP, 0), 0, at - 1);
 	GET(side, stream_clip, SPICE_MSG_DISPLAY_STREAM_CLIP, 0, &clip);
 	assert_true(clip.clip.clipped);
+	region_init(&region);
 	assert_int_equal(proto_clip_region(&clip.clip, &region), 0);
 	assert_false(region_overlaps_rect(&region, &box));
 	region_finish(&region);
