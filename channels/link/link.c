@@ -174,7 +174,7 @@ drop:
 /* Fills iov with what may be written now; returns how many. */
 static int queue_gather(struct link *link, struct iovec *iov)
 {
-	uint32_t window = 2 * link->ack_window;
+	uint32_t window = LINK_ACK_WINDOWS * link->ack_window;
 	uint32_t budget = !link->ack_window ? UINT32_MAX
 		: link->unacked < window    ? window - link->unacked
 					    : 0;
@@ -263,7 +263,7 @@ static void queue_write(struct link *link)
 static bool lags(const struct link *link, size_t high)
 {
 	return link->queued_bytes > high ||
-		(link->ack_window && link->unacked >= 2 * link->ack_window);
+		(link->ack_window && link->unacked >= LINK_ACK_WINDOWS * link->ack_window);
 }
 
 bool link_congested(struct link *link)

@@ -56,6 +56,7 @@ enum {
 	LINK_QUEUE_HIGH = 256 << 10, /* congested above this */
 	LINK_QUEUE_MAX = 64 << 20, /* the link is closed beyond this */
 	LINK_ACK_WINDOW = 20, /* messages a viewer acknowledges at once */
+	LINK_ACK_WINDOWS = 16, /* so many of these may be unacknowledged: small drawings far away */
 	LINK_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
 };
 
@@ -118,8 +119,8 @@ bool link_congested(struct link *link);
 uint64_t link_answer_ns(const struct link *link);
 /* Sends what is queued as far as it goes at once, without waiting for the turn's end. */
 void link_flush(struct link *link);
-/* Server: asks the peer for an ack every LINK_ACK_WINDOW messages; beyond two windows nothing is
- * sent. */
+/* Server: asks the peer for an ack every LINK_ACK_WINDOW messages; beyond LINK_ACK_WINDOWS of
+ * these nothing is sent. */
 int link_start_acks(struct link *link);
 
 /* Ends the link at once; no callback comes afterwards. NULL is ignored. */
