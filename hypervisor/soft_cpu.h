@@ -243,6 +243,22 @@ struct soft_table {
 	size_t count;
 };
 
+/* How what `call` does is done faster, on registers and on memory (NULL: it is not). These functions
+ * leave to soft_op_call_sse() whatever is not usual. */
+struct soft_hot {
+	soft_call *call;
+	soft_fn *reg;
+	soft_fn *mem;
+};
+
+struct soft_hot_table {
+	const struct soft_hot *rows;
+	size_t count;
+};
+
+extern const struct soft_hot_table soft_sse_int_hot;
+extern const struct soft_hot_table soft_sse_move_hot;
+
 /* x87 (D8-DF, 9B); MMX and SSE to SSE4.2 (0F, 0F38, 0F3A), EMMS, LDMXCSR, STMXCSR, prefetches and
  * fences. POPCNT, CRC32, MOVBE, FXSAVE and the XSAVE family are in the core's own tables. */
 extern const struct soft_table soft_x87_table;

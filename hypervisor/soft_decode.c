@@ -10,8 +10,22 @@
 struct soft_tables {
 	/* For each map and opcode: where its rows begin; they end at the next one's. */
 	uint32_t begin[4 * 256 + 1];
-	const struct soft_row *rows[];
+	struct {
+		const struct soft_row *row;
+		const struct soft_hot *hot; /* may be NULL */
+	} rows[];
 };
+
+static const struct soft_hot *find_hot(soft_call *call)
+{
+	static const struct soft_hot_table *const all[] = { &soft_sse_int_hot, &soft_sse_move_hot };
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		for (size_t k = 0; k < all[i]->count; k++)
+			if (all[i]->rows[k].call == call)
+				return &all[i]->rows[k];
+	return NULL;
+}
 
 struct soft_tables *soft_tables_create(void)
 {
@@ -40,8 +54,10 @@ struct soft_tables *soft_tables_create(void)
 		tables->begin[key] = (uint32_t)n;
 		for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 			for (size_t k = 0; k < all[i]->count; k++)
-				if (all[i]->rows[k].map * 256u + all[i]->rows[k].opcode == key)
-					tables->rows[n++] = &all[i]->rows[k];
+				if (all[i]->rows[k].map * 256u + all[i]->rows[k].opcode == key) {
+					tables->rows[n].row = &all[i]->rows[k];
+					tables->rows[n++].hot = find_hot(all[i]->rows[k].call);
+				}
 	}
 	tables->begin[4 * 256] = (uint32_t)n;
 	return tables;
@@ -236,7 +252,9 @@ void soft_decode_row(struct soft_decoder *d)
 	struct soft_op *op = d->op;
 
 	for (uint32_t i = d->tables->begin[key]; i < d->tables->begin[key + 1]; i++) {
-		const struct soft_row *row = d->tables->rows[i];
+		const struct soft_row *row = d->tables->rows[i].row;
+		const struct soft_hot *hot = d->tables->rows[i].hot;
+		soft_fn *hot_fn;
 
 		if (!row_fits(d, row))
 			continue;
@@ -244,6 +262,9 @@ void soft_decode_row(struct soft_decoder *d)
 			break;
 		op->call = row->call;
 		op->fn = row_fn(row);
+		hot_fn = !hot ? NULL : op->flags & SOFT_OP_MEM ? hot->mem : hot->reg;
+		if (hot_fn)
+			op->fn = hot_fn;
 		if (row->flags & SOFT_ROW_NO_MODRM) {
 			op->rm = d->opcode;
 			op->reg = (uint8_t)((d->opcode & 7u) | (d->rex & 1u) << 3);

@@ -9,7 +9,7 @@
 
 #include <emmintrin.h>
 
-#include "hypervisor/soft_cpu.h"
+#include "hypervisor/soft_ops.h"
 
 enum {
 	MXCSR_FLAGS = 0x3f,
@@ -48,6 +48,27 @@ typedef __m128i sse_stub(__m128i a, __m128i b);
 		".popsection\n");                                                           \
 	extern const uint8_t soft_stubs_##name[] __attribute__((visibility("hidden")))
 #define SSE_STUB(name, imm) ((sse_stub *)(uintptr_t)(soft_stubs_##name + 16 * (unsigned)(imm)))
+
+/* ---- what is hot: functions of ops, not of rows ---- */
+
+/* Whether nothing stands against SSE: else soft_op_call_sse() says what. */
+static inline bool sse_is_on(const struct soft_cpu *cpu)
+{
+	return likely(!(cpu->cr0 & (SOFT_CR0_EM | SOFT_CR0_TS)) && (cpu->cr4 & SOFT_CR4_OSFXSR));
+}
+/* Gives `at`, the host's place of the memory operand of `size` bytes, in 64-bit code with a plain
+ * address. What is not usual is left to the row's function. */
+#define SSE_HOT_MEMORY(size, alignment, hit, write)                                            \
+	uint64_t linear = soft_address_F(cpu, op, size, write);                                \
+	void *at;                                                                              \
+                                                                                               \
+	if (unlikely(!sse_is_on(cpu) || !cpu->long64 || op->seg >= SOFT_FS ||                  \
+		    (op->flags & (SOFT_OP_A16 | SOFT_OP_A32)) || (linear & ((alignment)-1)) || \
+		    !hit(cpu, linear, size, &at)))                                             \
+	SOFT_TAIL_CALL(soft_op_call_sse(cpu, op))
+#define SSE_HOT_REGISTER               \
+	if (unlikely(!sse_is_on(cpu))) \
+	SOFT_TAIL_CALL(soft_op_call_sse(cpu, op))
 
 /* ---- operands ---- */
 

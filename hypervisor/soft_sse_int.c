@@ -42,7 +42,32 @@
 	X(pmovzxbq, 32, 2) X(pmovzxwd, 33, 8) X(pmovzxwq, 34, 4) X(pmovzxdq, 35, 8)
 /* clang-format on */
 
-#define INT_FUNCTION(name, opcode) SSE_INT(name)
+#define SSE_INT_HOT(name)                                     \
+	SOFT_OP(hot_reg_##name)                               \
+	{                                                     \
+		__m128i a, b;                                 \
+                                                              \
+		SSE_HOT_REGISTER;                             \
+		a = sse_get(cpu, op->reg);                    \
+		b = sse_get(cpu, op->rm);                     \
+		__asm__(#name " %1, %0" : "+x"(a) : "x"(b));  \
+		sse_set(cpu, op->reg, a);                     \
+		SOFT_NEXT;                                    \
+	}                                                     \
+	SOFT_OP(hot_mem_##name)                               \
+	{                                                     \
+		__m128i a, b;                                 \
+		SSE_HOT_MEMORY(16, 16, soft_hit_read, false); \
+		a = sse_get(cpu, op->reg);                    \
+		b = _mm_loadu_si128(at);                      \
+		__asm__(#name " %1, %0" : "+x"(a) : "x"(b));  \
+		sse_set(cpu, op->reg, a);                     \
+		SOFT_NEXT;                                    \
+	}
+
+#define INT_FUNCTION(name, opcode) \
+	SSE_INT(name)              \
+	SSE_INT_HOT(name)
 FOR_EACH_SSE2(INT_FUNCTION)
 FOR_EACH_SSE4(INT_FUNCTION)
 
@@ -265,7 +290,14 @@ static void int_pcmpistrm(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_set_arith_flags(cpu, (uint32_t)result.flags);
 }
 
-/* ---- the table ---- */
+SOFT_OP(hot_pmovmskb)
+{
+	SSE_HOT_REGISTER;
+	soft_set32(cpu, op->reg, (uint32_t)_mm_movemask_epi8(sse_get(cpu, op->rm)));
+	SOFT_NEXT;
+}
+
+/* ---- the tables ---- */
 
 #define SHIFT_ROW(opcode, extension, name)                                               \
 	{                                                                                \
@@ -311,3 +343,15 @@ static const struct soft_row rows[] = {
 /* clang-format on */
 
 const struct soft_table soft_sse_int_table = { rows, ARRAY_SIZE(rows) };
+
+#define HOT_ROW(name, opcode) { int_##name, hot_reg_##name, hot_mem_##name },
+
+/* clang-format off */
+static const struct soft_hot hot_rows[] = {
+	FOR_EACH_SSE2(HOT_ROW)
+	FOR_EACH_SSE4(HOT_ROW)
+	{ int_pmovmskb, hot_pmovmskb, NULL },
+};
+/* clang-format on */
+
+const struct soft_hot_table soft_sse_int_hot = { hot_rows, ARRAY_SIZE(hot_rows) };

@@ -337,6 +337,105 @@ static void hint_prefetch(struct soft_cpu *cpu, const struct soft_op *op)
 {
 }
 
+/* ---- the same, faster ---- */
+
+SOFT_OP(hot_copy_from)
+{
+	SSE_HOT_REGISTER;
+	sse_set(cpu, op->reg, sse_get(cpu, op->rm));
+	SOFT_NEXT;
+}
+SOFT_OP(hot_copy_to)
+{
+	SSE_HOT_REGISTER;
+	sse_set(cpu, op->rm, sse_get(cpu, op->reg));
+	SOFT_NEXT;
+}
+
+#define HOT_LOAD(name, alignment)                                    \
+	SOFT_OP(name)                                                \
+	{                                                            \
+		SSE_HOT_MEMORY(16, alignment, soft_hit_read, false); \
+		sse_set(cpu, op->reg, _mm_loadu_si128(at));          \
+		SOFT_NEXT;                                           \
+	}
+#define HOT_STORE(name, alignment)                                   \
+	SOFT_OP(name)                                                \
+	{                                                            \
+		SSE_HOT_MEMORY(16, alignment, soft_hit_write, true); \
+		_mm_storeu_si128(at, sse_get(cpu, op->reg));         \
+		SOFT_NEXT;                                           \
+	}
+HOT_LOAD(hot_load, 16)
+HOT_LOAD(hot_load_unaligned, 1)
+HOT_STORE(hot_store, 16)
+HOT_STORE(hot_store_unaligned, 1)
+
+SOFT_OP(hot_load64) /* MOVSD, MOVQ: the upper half becomes zero */
+{
+	SSE_HOT_MEMORY(8, 1, soft_hit_read, false);
+	sse_set(cpu, op->reg, _mm_loadl_epi64(at));
+	SOFT_NEXT;
+}
+SOFT_OP(hot_store64)
+{
+	SSE_HOT_MEMORY(8, 1, soft_hit_write, true);
+	_mm_storel_epi64(at, sse_get(cpu, op->reg));
+	SOFT_NEXT;
+}
+SOFT_OP(hot_load_low)
+{
+	SSE_HOT_MEMORY(8, 1, soft_hit_read, false);
+	memcpy(&cpu->xmm[op->reg].q[0], at, 8);
+	SOFT_NEXT;
+}
+SOFT_OP(hot_load_high)
+{
+	SSE_HOT_MEMORY(8, 1, soft_hit_read, false);
+	memcpy(&cpu->xmm[op->reg].q[1], at, 8);
+	SOFT_NEXT;
+}
+
+#define HOT_BITS(name)                                       \
+	SOFT_OP(hot_##name)                                  \
+	{                                                    \
+		__m128i a, b;                                \
+                                                             \
+		SSE_HOT_REGISTER;                            \
+		a = sse_get(cpu, op->reg);                   \
+		b = sse_get(cpu, op->rm);                    \
+		__asm__(#name " %1, %0" : "+x"(a) : "x"(b)); \
+		sse_set(cpu, op->reg, a);                    \
+		SOFT_NEXT;                                   \
+	}
+HOT_BITS(unpcklps)
+HOT_BITS(unpcklpd)
+HOT_BITS(andps)
+HOT_BITS(andnps)
+HOT_BITS(orps)
+HOT_BITS(xorps)
+
+static const struct soft_hot hot_rows[] = {
+	{ move_load, hot_copy_from, hot_load },
+	{ move_load_unaligned, hot_copy_from, hot_load_unaligned },
+	{ move_store, hot_copy_to, hot_store },
+	{ move_store_unaligned, hot_copy_to, hot_store_unaligned },
+	{ move_load64, NULL, hot_load64 },
+	{ move_movq, NULL, hot_load64 },
+	{ move_store64, NULL, hot_store64 },
+	{ move_store_movq, NULL, hot_store64 },
+	{ move_low, NULL, hot_load_low },
+	{ move_high, NULL, hot_load_high },
+	{ bits_unpcklps, hot_unpcklps, NULL },
+	{ bits_unpcklpd, hot_unpcklpd, NULL },
+	{ bits_andps, hot_andps, NULL },
+	{ bits_andnps, hot_andnps, NULL },
+	{ bits_orps, hot_orps, NULL },
+	{ bits_xorps, hot_xorps, NULL },
+};
+
+const struct soft_hot_table soft_sse_move_hot = { hot_rows, ARRAY_SIZE(hot_rows) };
+
 /* ---- the table ---- */
 
 #define PLAIN_ROW(opcode, extension, flags, call)                                                  \
