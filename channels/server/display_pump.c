@@ -93,7 +93,9 @@ static void send_draw(struct display_pump *pump, struct pump_job *job)
 		return;
 	if (job->pixels || draw_is_opaque(item->draw))
 		region_subtract(&pump->unseen, &item->region);
-	if (region_empty(&pump->unseen) || region_empty(&pump->queue->views[DISPLAY_PRIMARY].owed))
+	/* What is begun is owed no more, but not sent: this job has to be the last. */
+	if (region_empty(&pump->unseen) ||
+		(pump->count == 1 && region_empty(&pump->queue->views[DISPLAY_PRIMARY].owed)))
 		send_mark(pump);
 }
 
