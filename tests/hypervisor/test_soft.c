@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: MIT */
+/* Small guests on the software CPU: faults, gates, paging, code that changes itself. What is expected
+ * is what the manuals say (Intel SDM vol. 3, chapters 4 to 6). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util.h"
+#include "hypervisor/soft.h"
+#include "hypervisor/soft_internal.h"
+
+enum {
+	RAM_BYTES = 4 << 20,
+	GDT = 0x1000,
+	IDT = 0x2000,
+	TSS = 0x4000,
+	LOG = 0x5000, /* what a handler leaves: its stack pointer, the vector */
+	STUBS = 0x6000,
+	STUB_BYTES = 32,
+	CODE = 0x9000,
+	TABLES = 0x10000, /* PML4, PDPT, PD, PT */
+	PT = TABLES + 0x3000,
+	DATA = 0x20000,
+	STACK = 0x40000,
+	IST = 0x48000,
+	USER_STACK = 0x50000,
+	LIMIT = 100000,
+};
+enum { CODE64 = 0x08, DATA0 = 0x10, CODE64_USER = 0x1b, DATA_USER = 0x23, CODE32 = 0x28 };
+enum { P = 1, W = 2, U = 4, A = 0x20, D = 0x40, G = 0x100 };
+
+struct guest {
+	struct engine *engine;
+	struct guest_memory *memory;
+	struct memory_region ram;
+	struct soft_cpu *cpu;
+};
+
+/* A guest's code, at CODE. It may have a label NAME_at: where the fault is expected. */
+#define GUEST(name, mode, text)                                                      \
+	__asm__(".pushsection .rodata\n" mode "\n" #name "_begin:\n" text "\n" #name \
+		"_end:\n.code64\n.popsection");                                      \
+	extern const uint8_t name##_begin[], name##_end[] __attribute__((visibility("hidden")))
+#define GUEST_AT(name)    extern const uint8_t name##_at[] __attribute__((visibility("hidden")))
+#define LOAD(guest, name) load(guest, name##_begin, (size_t)(name##_end - name##_begin))
+#define AT(name)          (CODE + (uint64_t)(name##_at - name##_begin))
+
+static void put(struct guest *guest, uint32_t at, uint64_t value)
+{
+	memcpy(guest->ram.host + at, &value, sizeof(value));
+}
+
+static uint64_t get(const struct guest *guest, uint64_t at)
+{
+	uint64_t value;
+
+	assert_true(at + 8 <= RAM_BYTES);
+	memcpy(&value, guest->ram.host + at, sizeof(value));
+	return value;
+}
+
+static void map(struct guest *guest, uint32_t page, uint64_t entry)
+{
+	put(guest, PT + page / 4096 * 8, entry);
+}
+
+static void load(struct guest *guest, const uint8_t *code, size_t size)
+{
+	memcpy(guest->ram.host + CODE, code, size);
+}
+
+static void put_handlers(struct guest *guest)
+{
+	for (unsigned i = 0; i < 256; i++) {
+		const uint8_t stub[] = { 0x48, 0x89, 0x24, 0x25, 0x00, 0x50, 0,
+			0, /* mov %rsp, LOG */
+			0xc7, 0x04, 0x25, 0x08, 0x50, 0, 0, (uint8_t)i, 0, 0,
+			0, /* movl $i, LOG+8 */
+			0xf4 };
+		uint32_t at = STUBS + i * STUB_BYTES;
+
+		memcpy(guest->ram.host + at, stub, sizeof(stub));
+		put(guest, IDT + 16 * i,
+			(at & 0xffff) | CODE64 << 16 | UINT64_C(0x8e00) << 32 |
+				(uint64_t)(at >> 16) << 48);
+		put(guest, IDT + 16 * i + 8, 0);
+	}
+}
+
+static struct soft_seg flat(uint16_t selector, uint32_t more)
+{
+	return (struct soft_seg){ .selector = selector,
+		.limit = 0xffffffff,
+		.attr = SOFT_ATTR_PRESENT | SOFT_ATTR_S | SOFT_ATTR_WRITABLE | SOFT_ATTR_ACCESSED |
+			(selector & 3u) << SOFT_ATTR_DPL_SHIFT | more };
+}
+
+/* 64-bit mode at level 0 with RAM mapped one to one in 4 KiB pages. */
+static void start_long(struct guest *guest)
+{
+	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff,
+		0x00affb000000ffff, 0x00cff3000000ffff, 0x00cf9b000000ffff,
+		0x0000890000000067 | (uint64_t)TSS << 16, 0,
+		0x00cf130000000000 /* 0x40: data that is not present */ };
+	const struct engine_start start = { .flat32 = false };
+	struct soft_cpu *cpu = guest->cpu;
+
+	memset(guest->ram.host, 0, RAM_BYTES);
+	assert_int_equal(engine_reset(guest->engine, &start), 0);
+	memcpy(guest->ram.host + GDT, gdt, sizeof(gdt));
+	put_handlers(guest);
+	put(guest, TSS + 4, STACK);
+	put(guest, TSS + 36, IST);
+	put(guest, TABLES, (TABLES + 0x1000) | P | W | U);
+	put(guest, TABLES + 0x1000, (TABLES + 0x2000) | P | W | U);
+	put(guest, TABLES + 0x2000, PT | P | W | U);
+	for (uint32_t i = 0; i < 512; i++)
+		map(guest, i * 4096, i * 4096 | P | W | U);
+	for (unsigned i = 0; i < SOFT_SEGS; i++)
+		cpu->segs[i] = flat(DATA0, SOFT_ATTR_DB);
+	cpu->segs[SOFT_CS] = flat(CODE64, SOFT_ATTR_CODE | SOFT_ATTR_L);
+	cpu->gdt = (struct soft_seg){ .base = GDT, .limit = sizeof(gdt) - 1 };
+	cpu->idt = (struct soft_seg){ .base = IDT, .limit = 0xfff };
+	cpu->tr = (struct soft_seg){
+		.selector = 0x30, .base = TSS, .limit = 0x67, .attr = SOFT_ATTR_PRESENT | 0xb00
+	};
+	cpu->efer = SOFT_EFER_LME | SOFT_EFER_LMA | SOFT_EFER_SCE | SOFT_EFER_NXE;
+	cpu->cr0 = SOFT_CR0_PE | SOFT_CR0_PG | SOFT_CR0_WP | SOFT_CR0_ET;
+	cpu->cr4 = SOFT_CR4_PAE | SOFT_CR4_PGE | SOFT_CR4_OSFXSR;
+	cpu->cr3 = TABLES;
+	cpu->regs[SOFT_RIP] = CODE;
+	cpu->regs[SOFT_RSP] = STACK - 0x100;
+	soft_set_cpl(cpu, 0);
+}
+
+static void start_user(struct guest *guest)
+{
+	struct soft_cpu *cpu = guest->cpu;
+
+	start_long(guest);
+	for (unsigned i = 0; i < SOFT_SEGS; i++)
+		cpu->segs[i] = flat(DATA_USER, SOFT_ATTR_DB);
+	cpu->segs[SOFT_CS] = flat(CODE64_USER, SOFT_ATTR_CODE | SOFT_ATTR_L);
+	cpu->regs[SOFT_RSP] = USER_STACK;
+	soft_set_cpl(cpu, 3);
+}
+
+static enum engine_exit run(struct guest *guest)
+{
+	char reason[ENGINE_REASON_MAX];
+
+	put(guest, LOG, 0);
+	put(guest, LOG + 8, 0xff);
+	guest->cpu->limit = LIMIT;
+	return soft_cpu_run(guest->cpu, reason, sizeof(reason));
+}
+
+enum { NO_ERROR = -1 };
+
+/* Runs until a handler halts; checks which, its error code and where it returns to. */
+static void expect(struct guest *guest, unsigned vector, int64_t error, uint64_t rip)
+{
+	uint64_t frame;
+
+	assert_int_equal(run(guest), ENGINE_EXIT_KICKED);
+	assert_true(guest->cpu->halted);
+	assert_int_equal((uint32_t)get(guest, LOG + 8), vector);
+	frame = get(guest, LOG);
+	if (error != NO_ERROR) {
+		assert_int_equal(get(guest, frame), error);
+		frame += 8;
+	}
+	assert_int_equal(get(guest, frame), rip);
+}
+
+/* Runs until the guest's own HLT. */
+static void expect_halt(struct guest *guest)
+{
+	assert_int_equal(run(guest), ENGINE_EXIT_KICKED);
+	assert_true(guest->cpu->halted);
+	assert_int_equal((uint32_t)get(guest, LOG + 8), 0xff);
+}
+
+/* ---- faults ---- */
+
+GUEST(divide, ".code64", "xor %ecx, %ecx; mov $7, %eax; divide_at: div %ecx; hlt");
+GUEST_AT(divide);
+GUEST(undefined, ".code64", "inc %eax; undefined_at: ud2; hlt");
+GUEST_AT(undefined);
+GUEST(canonical, ".code64", "mov $0x800000000000, %rax; canonical_at: mov (%rax), %eax; hlt");
+GUEST_AT(canonical);
+GUEST(canonical_stack, ".code64", "mov $0x800000000100, %rsp; canonical_stack_at: push %rax; hlt");
+GUEST_AT(canonical_stack);
+GUEST(selector, ".code64", "mov $0x1000, %eax; selector_at: mov %eax, %ds; hlt");
+GUEST_AT(selector);
+GUEST(not_present, ".code64", "mov $0x40, %eax; not_present_at: mov %eax, %es; hlt");
+GUEST_AT(not_present);
+GUEST(stack_not_present, ".code64", "mov $0x40, %eax; stack_not_present_at: mov %eax, %ss; hlt");
+GUEST_AT(stack_not_present);
+GUEST(unaligned16, ".code64", "mov $0x20008, %esi; unaligned16_at: cmpxchg16b (%rsi); hlt");
+GUEST_AT(unaligned16);
+
+static void test_faults(void **state)
+{
+	struct guest *guest = *state;
+
+	start_long(guest);
+	LOAD(guest, divide);
+	expect(guest, SOFT_DE, NO_ERROR, AT(divide));
+	start_long(guest);
+	LOAD(guest, undefined);
+	expect(guest, SOFT_UD, NO_ERROR, AT(undefined));
+	assert_int_equal(guest->cpu->regs[SOFT_RAX], 1);
+	start_long(guest);
+	LOAD(guest, canonical);
+	expect(guest, SOFT_GP, 0, AT(canonical));
+	start_long(guest);
+	guest->cpu->segs[SOFT_SS] = flat(DATA0, SOFT_ATTR_DB);
+	put(guest, IDT + 16 * SOFT_SS_FAULT + 4, 0x00008e01); /* a stack that works */
+	LOAD(guest, canonical_stack);
+	expect(guest, SOFT_SS_FAULT, 0, AT(canonical_stack));
+	start_long(guest);
+	LOAD(guest, selector);
+	expect(guest, SOFT_GP, 0x1000, AT(selector));
+	start_long(guest);
+	LOAD(guest, not_present);
+	expect(guest, SOFT_NP, 0x40, AT(not_present));
+	start_long(guest);
+	LOAD(guest, stack_not_present);
+	expect(guest, SOFT_SS_FAULT, 0x40, AT(stack_not_present));
+	start_long(guest);
+	LOAD(guest, unaligned16);
+	expect(guest, SOFT_GP, 0, AT(unaligned16));
+}
+
+GUEST(nested, ".code64", "ud2");
+GUEST(nothing_left, ".code64", "ud2");
+
+/* A handler that is not present: #NP with the gate's number, and with none for #NP a double fault;
+ * without one for that, the CPU shuts down. */
+static void test_nested_faults(void **state)
+{
+	struct guest *guest = *state;
+
+	start_long(guest);
+	LOAD(guest, nested);
+	put(guest, IDT + 16 * SOFT_UD, 0);
+	expect(guest, SOFT_GP, SOFT_UD * 8 + 2 + 1, CODE);
+	start_long(guest);
+	LOAD(guest, nested);
+	put(guest, IDT + 16 * SOFT_UD, 0);
+	put(guest, IDT + 16 * SOFT_GP, 0);
+	expect(guest, SOFT_DOUBLE, 0, CODE);
+	start_long(guest);
+	LOAD(guest, nothing_left);
+	guest->cpu->idt.limit = 0;
+	assert_int_equal(run(guest), ENGINE_EXIT_RESET);
+}
+
+/* ---- paging ---- */
+
+GUEST(read20000, ".code64", "mov 0x20000, %eax; hlt");
+GUEST(write20000, ".code64", "movl $5, 0x20000; hlt");
+GUEST(jump20000, ".code64", "mov $0x20000, %eax; jmp *%rax");
+
+static void expect_page(struct guest *guest, uint64_t entry, bool user, const uint8_t *code,
+	size_t size, int64_t error, uint64_t rip)
+{
+	if (user)
+		start_user(guest);
+	else
+		start_long(guest);
+	map(guest, DATA, entry);
+	load(guest, code, size);
+	expect(guest, SOFT_PAGE_FAULT, error, rip);
+	assert_int_equal(guest->cpu->cr2, DATA);
+}
+#define PAGE_FAULT(guest, entry, user, name, error, rip) \
+	expect_page(                                     \
+		guest, entry, user, name##_begin, (size_t)(name##_end - name##_begin), error, rip)
+
+static void test_page_faults(void **state)
+{
+	struct guest *guest = *state;
+	const uint64_t reserved = UINT64_C(1) << 45, nx = UINT64_C(1) << 63;
+
+	PAGE_FAULT(guest, 0, false, read20000, 0, CODE);
+	PAGE_FAULT(guest, 0, false, write20000, 2, CODE);
+	PAGE_FAULT(guest, 0, true, read20000, 4, CODE);
+	PAGE_FAULT(guest, DATA | P, false, write20000, 3, CODE);
+	PAGE_FAULT(guest, DATA | P | W, true, read20000, 5, CODE);
+	PAGE_FAULT(guest, DATA | P | U, true, write20000, 7, CODE);
+	PAGE_FAULT(guest, DATA | P | W | reserved, false, read20000, 9, CODE);
+	PAGE_FAULT(guest, DATA | P | W | nx, false, jump20000, 0x11, DATA);
+	PAGE_FAULT(guest, DATA | P | W | U | nx, true, jump20000, 0x15, DATA);
+}
+
+static void test_accessed_and_dirty(void **state)
+{
+	struct guest *guest = *state;
+
+	start_long(guest);
+	map(guest, DATA, DATA | P | W);
+	LOAD(guest, read20000);
+	expect_halt(guest);
+	assert_int_equal(get(guest, PT + DATA / 4096 * 8), DATA | P | W | A);
+	assert_true(get(guest, TABLES) & A);
+	/* The translation is cached as clean: the first store still finds the entry. */
+	LOAD(guest, write20000);
+	soft_code_flush(guest->cpu);
+	guest->cpu->halted = false;
+	guest->cpu->regs[SOFT_RIP] = CODE;
+	expect_halt(guest);
+	assert_int_equal(get(guest, PT + DATA / 4096 * 8), DATA | P | W | A | D);
+	/* Without WP the supervisor writes to what is read-only. */
+	start_long(guest);
+	guest->cpu->cr0 &= ~(uint64_t)SOFT_CR0_WP;
+	map(guest, DATA, DATA | P);
+	LOAD(guest, write20000);
+	expect_halt(guest);
+	assert_int_equal(get(guest, DATA), 5);
+}
+
+/* Page 0x20000 becomes 0x21000, and the old one is seen until INVLPG; the page 0x22000 is global and
+ * outlives a load of CR3. */
+GUEST(translation, ".code64",
+	"mov 0x20000, %eax; mov 0x22000, %r8d\n"
+	"movq $0x21003, 0x13100; movq $0x21103, 0x13110\n"
+	"mov 0x20000, %ebx; invlpg 0x20000; mov 0x20000, %ecx\n"
+	"mov %cr3, %rdx; mov %rdx, %cr3; mov 0x22000, %r9d\n"
+	"invlpg 0x22000; mov 0x22000, %r10d; hlt");
+
+static void test_translations_are_cached(void **state)
+{
+	struct guest *guest = *state;
+	const struct soft_cpu *cpu = guest->cpu;
+
+	start_long(guest);
+	put(guest, 0x20000, 111);
+	put(guest, 0x21000, 222);
+	put(guest, 0x22000, 333);
+	map(guest, 0x22000, 0x22000 | P | W | G);
+	LOAD(guest, translation);
+	expect_halt(guest);
+	assert_int_equal(cpu->regs[SOFT_RAX], 111);
+	assert_int_equal(cpu->regs[SOFT_RBX], 111);
+	assert_int_equal(cpu->regs[SOFT_RCX], 222);
+	assert_int_equal(cpu->regs[8], 333);
+	assert_int_equal(cpu->regs[9], 333);
+	assert_int_equal(cpu->regs[10], 222);
+}
+
+GUEST(crossing_store, ".code64", "mov $0x20ffc, %edi; movq $-1, (%rdi); hlt");
+GUEST(repeated, ".code64",
+	"mov $0x20f00, %edi; mov $0x200, %ecx; mov $7, %al; repeated_at: rep stosb; hlt");
+GUEST_AT(repeated);
+
+static void test_page_crossing(void **state)
+{
+	struct guest *guest = *state;
+
+	start_long(guest);
+	map(guest, 0x21000, 0);
+	LOAD(guest, crossing_store);
+	expect(guest, SOFT_PAGE_FAULT, 2, CODE + 5);
+	assert_int_equal(guest->cpu->cr2, 0x21000);
+	assert_int_equal(get(guest, 0x20ff8), 0); /* nothing was stored */
+	/* A repeated instruction stops where it is, and can go on. */
+	start_long(guest);
+	map(guest, 0x21000, 0);
+	LOAD(guest, repeated);
+	expect(guest, SOFT_PAGE_FAULT, 2, AT(repeated));
+	assert_int_equal(guest->cpu->regs[SOFT_RCX], 0x100);
+	assert_int_equal(guest->cpu->regs[SOFT_RDI], 0x21000);
+	assert_int_equal(get(guest, 0x20ff8), UINT64_C(0x0707070707070707));
+}
+
+/* ---- levels ---- */
+
+GUEST(user_hlt, ".code64", "hlt");
+GUEST(user_int, ".code64", "int $0x30");
+GUEST(user_syscall, ".code64", "syscall");
+GUEST(to_user, ".code64",
+	"pushq $0x23; pushq $0x50000; pushq $0x202; pushq $0x1b; pushq $0xa000; iretq");
+
+static void test_levels(void **state)
+{
+	struct guest *guest = *state;
+	uint64_t frame;
+
+	start_user(guest);
+	LOAD(guest, user_hlt);
+	expect(guest, SOFT_GP, 0, CODE);
+	frame = get(guest, LOG);
+	assert_int_equal(frame, STACK - 48); /* the stack of level 0 */
+	assert_int_equal(get(guest, frame + 16), CODE64_USER);
+	assert_int_equal(get(guest, frame + 32), USER_STACK);
+	assert_int_equal(get(guest, frame + 40), DATA_USER);
+	/* A gate of level 0 is not for INT; one of level 3 is. */
+	start_user(guest);
+	LOAD(guest, user_int);
+	expect(guest, SOFT_GP, 0x30 * 8 + 2, CODE);
+	start_user(guest);
+	LOAD(guest, user_int);
+	guest->ram.host[IDT + 16 * 0x30 + 5] |= 0x60;
+	guest->ram.host[IDT + 16 * 0x30 + 4] = 1; /* the TSS's first IST */
+	expect(guest, 0x30, NO_ERROR, CODE + 2);
+	assert_int_equal(get(guest, LOG), IST - 40);
+}
+
+static void test_system_calls(void **state)
+{
+	struct guest *guest = *state;
+
+	start_user(guest);
+	LOAD(guest, user_syscall);
+	guest->cpu->star = UINT64_C(0x0013000800000000);
+	guest->cpu->lstar = STUBS + 0x21 * STUB_BYTES;
+	guest->cpu->fmask = SOFT_IF;
+	guest->cpu->eflags |= SOFT_IF;
+	assert_int_equal(run(guest), ENGINE_EXIT_KICKED);
+	assert_int_equal((uint32_t)get(guest, LOG + 8), 0x21);
+	assert_int_equal(guest->cpu->regs[SOFT_RCX], CODE + 2);
+	assert_true(guest->cpu->regs[11] & SOFT_IF);
+	assert_false(guest->cpu->eflags & SOFT_IF);
+	assert_int_equal(guest->cpu->cpl, 0);
+	assert_int_equal(guest->cpu->segs[SOFT_CS].selector, 8);
+	/* IRETQ to level 3, where HLT is not allowed. */
+	start_long(guest);
+	LOAD(guest, to_user);
+	guest->ram.host[0xa000] = 0xf4;
+	expect(guest, SOFT_GP, 0, 0xa000);
+	assert_int_equal(get(guest, get(guest, LOG) + 16), CODE64_USER);
+}
+
+/* ---- code that changes ---- */
+
+/* The next instruction's immediate, in the same block; then that of a loop that ran before. */
+GUEST(self_modifying, ".code64",
+	"movb $42, 1f+1(%rip)\n1: mov $1, %eax\n"
+	"xor %ecx, %ecx\n2: mov $1, %ebx; inc %ecx; cmp $2, %ecx; je 3f\n"
+	"movb $77, 2b+1(%rip); jmp 2b\n3: hlt");
+
+static void test_self_modifying(void **state)
+{
+	struct guest *guest = *state;
+
+	start_long(guest);
+	LOAD(guest, self_modifying);
+	expect_halt(guest);
+	assert_int_equal(guest->cpu->regs[SOFT_RAX], 42);
+	assert_int_equal(guest->cpu->regs[SOFT_RBX], 77);
+}
+
+/* An instruction that lies in two pages: its second page is another one after INVLPG, and is missing
+ * in the end. */
+GUEST(crossing_code, ".code64",
+	"mov $0x20ffe, %esi; call *%rsi; mov %eax, %ebx\n"
+	"movq $0x22003, 0x13108; invlpg 0x21000; call *%rsi; mov %eax, %ecx\n"
+	"movq $0, 0x13108; invlpg 0x21000; call *%rsi; hlt");
+
+static void test_crossing_code(void **state)
+{
+	struct guest *guest = *state;
+	const uint8_t first[] = { 0xb8, 1 }, second[] = { 0, 0, 0, 0xc3 },
+		      other[] = { 9, 0, 0, 0xc3 };
+
+	start_long(guest);
+	memcpy(guest->ram.host + 0x20ffe, first, sizeof(first));
+	memcpy(guest->ram.host + 0x21000, second, sizeof(second));
+	memcpy(guest->ram.host + 0x22000, other, sizeof(other));
+	LOAD(guest, crossing_code);
+	expect(guest, SOFT_PAGE_FAULT, 0x10, 0x20ffe);
+	assert_int_equal(guest->cpu->cr2, 0x21000);
+	assert_int_equal(guest->cpu->regs[SOFT_RBX], 1);
+	assert_int_equal(guest->cpu->regs[SOFT_RCX], 0x901);
+}
+
+/* A device writes over code that ran. */
+static void test_device_writes_code(void **state)
+{
+	struct guest *guest = *state;
+	const uint8_t before[] = { 0xb8, 1, 0, 0, 0, 0xf4 }, after[] = { 0xb8, 2, 0, 0, 0, 0xf4 };
+
+	start_long(guest);
+	load(guest, before, sizeof(before));
+	expect_halt(guest);
+	assert_int_equal(guest->cpu->regs[SOFT_RAX], 1);
+	assert_int_equal(guest_write(guest->memory, CODE, after, sizeof(after)), 0);
+	guest->cpu->halted = false;
+	guest->cpu->regs[SOFT_RIP] = CODE;
+	expect_halt(guest);
+	assert_int_equal(guest->cpu->regs[SOFT_RAX], 2);
+}
+
+/* ---- debug, real mode ---- */
+
+GUEST(single_step, ".code64", "pushq $0x102; popfq; single_step_at: nop; nop; hlt");
+GUEST_AT(single_step);
+
+static void test_single_step(void **state)
+{
+	struct guest *guest = *state;
+
+	start_long(guest);
+	LOAD(guest, single_step);
+	expect(guest, SOFT_DB, NO_ERROR, AT(single_step) + 1);
+	assert_true(guest->cpu->dr[6] & 1 << 14);
+}
+
+GUEST(real, ".code16",
+	"mov $0x1234, %bx; push %bx; pop %cx; int $0x40\n"
+	"mov $0xffff, %si; mov (%si), %ax; hlt");
+
+/* INT through the vector table and back; a word at 0xffff is beyond the limit. */
+static void test_real_mode(void **state)
+{
+	struct guest *guest = *state;
+	const struct engine_start start = { .flat32 = false };
+	struct soft_cpu *cpu = guest->cpu;
+	const uint8_t handler[] = { 0xba, 0x55, 0x00, 0xcf }; /* mov $0x55, %dx; iret */
+
+	memset(guest->ram.host, 0, RAM_BYTES);
+	assert_int_equal(engine_reset(guest->engine, &start), 0);
+	memcpy(guest->ram.host + 0xb000, handler, sizeof(handler));
+	put(guest, 0x40 * 4, 0x0b000000);
+	put(guest, 13 * 4, 0x0c000000); /* #GP */
+	guest->ram.host[0xc000] = 0xf4;
+	LOAD(guest, real);
+	soft_set_real_segment(cpu, SOFT_CS, CODE >> 4);
+	cpu->regs[SOFT_RIP] = 0;
+	cpu->regs[SOFT_RSP] = 0x8000;
+	cpu->limit = LIMIT;
+	assert_int_equal(soft_cpu_run(cpu, NULL, 0), ENGINE_EXIT_KICKED);
+	assert_true(cpu->halted);
+	assert_int_equal(cpu->regs[SOFT_RCX], 0x1234);
+	assert_int_equal(cpu->regs[SOFT_RDX] & 0xffff, 0x55);
+	assert_int_equal(cpu->segs[SOFT_CS].selector, 0xc00);
+	assert_int_equal(cpu->regs[SOFT_RSP] & 0xffff, 0x8000 - 6);
+}
+
+/* ---- */
+
+static int set_up(void **state)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+	char *error = NULL;
+
+	if (!guest || soft_engine_create(&guest->engine, 1, &error) ||
+		guest_memory_create(&guest->memory, guest->engine->memory_ops, guest->engine) ||
+		bus_create(&guest->engine->ports, false, NULL, NULL) ||
+		bus_create(&guest->engine->mmio, true, NULL, NULL))
+		return -1;
+	guest->cpu = container_of(guest->engine, struct soft_engine, base)->cpus[0];
+	guest->ram = (struct memory_region){
+		.name = "ram", .host = memory_region_alloc_host(RAM_BYTES), .size = RAM_BYTES
+	};
+	*state = guest;
+	return guest->ram.host ? guest_memory_map(guest->memory, &guest->ram, 0) : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct guest *guest = *state;
+
+	guest_memory_destroy(guest->memory);
+	bus_destroy(guest->engine->ports);
+	bus_destroy(guest->engine->mmio);
+	engine_destroy(guest->engine);
+	memory_region_free_host(guest->ram.host, guest->ram.size);
+	free(guest);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_nested_faults),
+		cmocka_unit_test(test_page_faults),
+		cmocka_unit_test(test_accessed_and_dirty),
+		cmocka_unit_test(test_translations_are_cached),
+		cmocka_unit_test(test_page_crossing),
+		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_system_calls),
+		cmocka_unit_test(test_self_modifying),
+		cmocka_unit_test(test_crossing_code),
+		cmocka_unit_test(test_device_writes_code),
+		cmocka_unit_test(test_single_step),
+		cmocka_unit_test(test_real_mode),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
