@@ -48,7 +48,9 @@ static int fake_dirty(void *opaque, struct memory_region *region, uint64_t *bitm
 	return 0;
 }
 
-static const struct memory_backend_ops fake_ops = { fake_map, fake_unmap, fake_dirty };
+static const struct memory_backend_ops fake_ops = {
+	.map = fake_map, .unmap = fake_unmap, .dirty_log = fake_dirty
+};
 
 struct fixture {
 	struct fake_backend fake;
