@@ -33,15 +33,27 @@ static void on_timer(void *opaque)
 	pace->room(pace->opaque);
 }
 
+/* There is nothing to spare: sees to it that somebody tells when there is. */
+static void await_spare(struct pace *pace, uint64_t wait_ns)
+{
+	pace->wants_spare = true;
+	if (wait_ns != UINT64_MAX)
+		loop_timer_arm(pace->spare_timer, wait_ns);
+	else if (!pace->model.count)
+		ping(pace); /* what is on its way behind the last ping may be there already */
+}
+
 static void tell(struct pace *pace)
 {
-	uint64_t wait_ns;
+	uint64_t wait_ns = UINT64_MAX;
+	bool spare = pace->wants_spare &&
+		pace_model_spare(&pace->model, clock_monotonic_ns(), &wait_ns);
 
-	if ((pace->wants_room && pace_model_room(&pace->model)) ||
-		(pace->wants_spare &&
-			pace_model_spare(&pace->model, clock_monotonic_ns(), &wait_ns))) {
+	if (spare || (pace->wants_room && pace_model_room(&pace->model))) {
 		pace->wants_room = pace->wants_spare = false;
 		pace->room(pace->opaque);
+	} else if (pace->wants_spare) {
+		await_spare(pace, wait_ns);
 	}
 }
 
@@ -116,11 +128,8 @@ size_t pace_spare(struct pace *pace)
 	if (pace_model_before(&pace->model, now_ns))
 		ping(pace);
 	spare = pace_model_spare(&pace->model, now_ns, &wait_ns);
-	if (spare)
-		return spare;
-	pace->wants_spare = true;
-	if (wait_ns != UINT64_MAX)
-		loop_timer_arm(pace->spare_timer, wait_ns);
+	if (!spare)
+		await_spare(pace, wait_ns);
 	return spare;
 }
 

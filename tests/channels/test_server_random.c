@@ -177,7 +177,8 @@ static void rest(struct fixture *f)
 		if (backlog(f) > 0)
 			quiet = 0;
 		if (clock_monotonic_ns() > end)
-			fail_msg("it does not come to rest");
+			fail_msg("it does not come to rest: seed %u, backlog %u", f->device.seed,
+				backlog(f));
 	}
 }
 
