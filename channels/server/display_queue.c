@@ -14,6 +14,14 @@ enum {
 	 * gain, and the more it costs anyway. */
 	LOOKS_LEAST = 64,
 	PIXELS_PER_LOOK = 64,
+	/* Of a viewer that lags that much, commands are compared with the picture that they make: each
+	 * so many of them, within a place of that grid. */
+	LAGGING_ITEMS = 64,
+	WEIGH_EACH = 16,
+	WEIGHED_MAX = 512,
+	PLACE_PIXELS = 64,
+	COMMAND_BYTES = 100, /* on the wire, without pictures */
+	PACKED = 4, /* how much smaller pictures get, about */
 	CUT_RECTS_MAX = 32, /* a drawing is not cut into more pieces */
 	OWED_RECTS_MAX = 64,
 };
@@ -241,6 +249,7 @@ static void owe_later(struct display_queue *queue, uint32_t id, const struct reg
 		if (!item) {
 			/* Too early is better than never. */
 			region_add(&view->dirty, region);
+			queue->may_be_dirty = true;
 			return;
 		}
 		item->next_pixels = view->pixels;
@@ -269,6 +278,7 @@ void queue_owe(struct display_queue *queue, uint32_t id, const struct region *re
 			region_clear(&now);
 		region_add(&view->owed, &fresh);
 		region_add(&view->dirty, &now);
+		queue->may_be_dirty = true;
 		region_subtract(&fresh, &now);
 		owe_later(queue, id, &fresh);
 		region_finish(&now);
@@ -371,6 +381,7 @@ static void collapse(struct display_queue *queue)
 			region_limit(&view->owed, OWED_RECTS_MAX);
 			region_subtract(&view->stale, &view->owed);
 			region_copy(&view->dirty, &view->owed);
+			queue->may_be_dirty = true;
 			continue;
 		}
 		if (view->created || view->sent)
@@ -410,6 +421,7 @@ void queue_make_stale(struct display_queue *queue, uint32_t id, const struct reg
 	if (region_empty(region) || !view->created)
 		return;
 	bounds = surface_bounds(queue->surfaces[id].surface);
+	queue->may_be_stale = true;
 	region_add(&view->stale, region);
 	region_intersect_rect(&view->stale, &bounds);
 	region_limit(&view->stale, OWED_RECTS_MAX);
@@ -499,6 +511,44 @@ static void queue_draw(struct display_queue *queue, struct queue_item *item)
 	region_finish(&owed);
 }
 
+/* The bytes on the wire, about. */
+static uint64_t command_bytes(const struct queue_item *item)
+{
+	struct image *images[DRAW_IMAGES_MAX];
+
+	if (draw_images(item->draw, images))
+		return COMMAND_BYTES + queue_region_pixels(&item->region) * 4 / PACKED;
+	return COMMAND_BYTES + item->bytes;
+}
+
+/* Around the last drawing: when what is to be drawn there costs more than its picture, it is owed. */
+static void weigh(struct display_queue *queue, uint32_t id)
+{
+	struct rect bounds = surface_bounds(queue->surfaces[id].surface);
+	struct rect place = region_extents(&queue->last->region);
+	struct queue_item *item = queue->last;
+	uint32_t looks = WEIGHED_MAX;
+	struct region region;
+	uint64_t bytes = 0;
+
+	place = (struct rect){ ALIGN_DOWN(place.left, PLACE_PIXELS),
+		ALIGN_DOWN(place.top, PLACE_PIXELS), ALIGN_UP(place.right, PLACE_PIXELS),
+		ALIGN_UP(place.bottom, PLACE_PIXELS) };
+	place = rect_intersect(&place, &bounds);
+	for (; item && looks-- > 0; item = item->prev) {
+		struct rect extents = region_extents(&item->region);
+
+		if (item->kind == QUEUE_DRAW && item->surface_id == id &&
+			rect_contains(&place, &extents))
+			bytes += command_bytes(item);
+	}
+	if (bytes <= queue_rect_pixels(&place) * 4 / PACKED)
+		return;
+	region_init_rect(&region, &place);
+	queue_owe(queue, id, &region);
+	region_finish(&region);
+}
+
 void display_queue_draw(struct display_queue *queue, struct draw *draw)
 {
 	uint32_t id = draw->surface_id;
@@ -522,6 +572,11 @@ void display_queue_draw(struct display_queue *queue, struct draw *draw)
 		item->bytes = draw_memory(draw);
 		region_copy(&item->region, &region);
 		queue_draw(queue, item);
+		if (queue->items >= LAGGING_ITEMS && queue->last->surface_id == id &&
+			++queue->unweighed >= WEIGH_EACH) {
+			queue->unweighed = 0;
+			weigh(queue, id);
+		}
 	} else if (!region_empty(&region)) {
 		queue_owe(queue, id, &region);
 	}

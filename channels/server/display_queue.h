@@ -59,6 +59,9 @@ struct display_queue {
 	/* The ids that were ever used, rising: drivers begin at both ends. */
 	uint16_t used[DISPLAY_MAX_SURFACES];
 	uint32_t used_count;
+	bool may_be_dirty; /* some view; false: none is */
+	bool may_be_stale;
+	uint32_t unweighed; /* drawings since commands and pictures were last compared */
 	struct queue_item *first, *last;
 	uint32_t items;
 	size_t bytes;
@@ -85,7 +88,7 @@ void display_queue_spread(struct display_queue *queue, const struct queue_item *
 /* Whether display_queue_rest() should be called in QUEUE_REST_MS from now: it owes the viewer what is
  * stale and did not change since the call before the last. */
 enum { QUEUE_REST_MS = 100 };
-bool display_queue_restless(const struct display_queue *queue);
+bool display_queue_restless(struct display_queue *queue);
 void display_queue_rest(struct display_queue *queue);
 
 /* The next item, to be sent and freed; NULL when there is none. Of a plain picture that is large at

@@ -57,6 +57,7 @@ struct queue_item *display_queue_pop(struct display_queue *queue, size_t max_byt
 
 		if (item->kind == QUEUE_PIXELS) {
 			region_add(&view->dirty, &item->region);
+			queue->may_be_dirty = true;
 			queue_drop(queue, item);
 			continue;
 		}
@@ -110,8 +111,10 @@ static bool take_from(struct display_queue *queue, struct queue_view *view,
 bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, size_t first_max_bytes,
 	bool refine, uint32_t *id, struct rect *area, bool *refined)
 {
-	bool found = false;
+	bool found = false, any = false;
 
+	if (!queue->may_be_dirty)
+		return false;
 	/* The primary surface, which is seen, has the lowest number. */
 	for (uint32_t pass = 0; !found && pass <= refine; pass++) {
 		for (uint32_t i = 0; !found && i < queue->used_count; i++) {
@@ -120,6 +123,7 @@ bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, siz
 
 			if (region_empty(&view->dirty))
 				continue;
+			any = true;
 			region_init(&dirty);
 			region_copy(&dirty, &view->dirty);
 			if (pass == 0)
@@ -130,6 +134,7 @@ bool display_queue_take_dirty(struct display_queue *queue, size_t max_bytes, siz
 			*refined = pass > 0;
 		}
 	}
+	queue->may_be_dirty = any;
 	return found;
 }
 
@@ -137,6 +142,8 @@ uint32_t display_queue_backlog(const struct display_queue *queue)
 {
 	uint32_t backlog = queue->items;
 
+	if (!queue->may_be_dirty && !queue->may_be_stale)
+		return backlog;
 	for (uint32_t i = 0; i < queue->used_count; i++) {
 		const struct queue_view *view = &queue->views[queue->used[i]];
 

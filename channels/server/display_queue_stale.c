@@ -72,16 +72,21 @@ void display_queue_spread(struct display_queue *queue, const struct queue_item *
 	region_finish(&inexact);
 }
 
-bool display_queue_restless(const struct display_queue *queue)
+bool display_queue_restless(struct display_queue *queue)
 {
+	if (!queue->may_be_stale)
+		return false;
 	for (uint32_t i = 0; i < queue->used_count; i++)
 		if (!region_empty(&queue->views[queue->used[i]].stale))
 			return true;
+	queue->may_be_stale = false;
 	return false;
 }
 
 void display_queue_rest(struct display_queue *queue)
 {
+	if (!queue->may_be_stale)
+		return;
 	for (uint32_t i = 0; i < queue->used_count; i++) {
 		uint32_t id = queue->used[i];
 		struct queue_view *view = &queue->views[id];

@@ -469,6 +469,33 @@ static void test_new_primary(void **state)
 	check_equal(f);
 }
 
+/* Many small drawings at one place cost more than the picture that they make. */
+static void test_commands_or_picture(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t seed = 1, most = 0;
+
+	check_equal(f);
+	f->draws = f->pieces = 0;
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct rect box = rect_make((int32_t)(64 + random_next(&seed) % 48),
+			(int32_t)(64 + random_next(&seed) % 48), 9, 13);
+		struct draw *draw;
+
+		assert_int_equal(draw_create(&draw, DRAW_FILL, 0, &box), 0);
+		draw->fill.brush.type = BRUSH_SOLID;
+		draw->fill.brush.color = i * 77777;
+		draw->fill.rop.op = ROP_XOR;
+		display_sink(f->display)->ops->draw(display_sink(f->display), draw);
+		draw_unref(draw);
+		most = MAX(most, f->queue.items);
+	}
+	assert_in_range(most, 40, 100);
+	check_equal(f);
+	assert_int_equal(f->draws, 0);
+	assert_in_range(f->pieces, 1, 4);
+}
+
 /* ---- drawings of all kinds, at random ---- */
 
 static struct fixture *random_fixture(
@@ -569,6 +596,7 @@ int main(void)
 		T(test_read_before_hidden),
 		T(test_dirty_source),
 		T(test_new_primary),
+		T(test_commands_or_picture),
 		cmocka_unit_test(test_random_drawings),
 		cmocka_unit_test(test_random_viewers),
 		cmocka_unit_test(test_random_losses),
