@@ -97,6 +97,20 @@ def check_lossless(x, spice, compression, types):
 	qemu.stop()
 
 
+def check_reset(x, spice):
+	"""The machine begins anew, and the server with its caches and its GLZ window."""
+	qemu = Guest(spice)
+	viewer, window, expected = view(x, qemu, "server")
+	x.wait_picture(window, expected)
+	for _ in range(2):
+		os.truncate(qemu.serial_path, 0)
+		qemu.command("system_reset")
+		qemu.wait_serial("READY")
+		x.wait_picture(window, qemu.screendump())
+	check_types(viewer, ["glz"], "%s, reset" % spice)
+	qemu.stop()
+
+
 def psnr(a, b):
 	error = sum((p - q) ** 2 for p, q in zip(a.rgb, b.rgb)) / len(a.rgb)
 	return 10 * math.log10(255 * 255 / error) if error else 99.0
@@ -157,6 +171,7 @@ def main():
 		x = lib.XServer(1280, 1024)
 		for case in LOSSLESS:
 			check_lossless(x, *case)
+		check_reset(x, "image-compression=auto_glz")
 		for case in LOSSY:
 			check_lossy(x, *case)
 		for seed, spice in enumerate(DRAWINGS):
