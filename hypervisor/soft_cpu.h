@@ -257,6 +257,7 @@ struct soft_hot_table {
 };
 
 extern const struct soft_hot_table soft_sse_int_hot;
+extern const struct soft_hot_table soft_sse_fp_hot;
 extern const struct soft_hot_table soft_sse_move_hot;
 
 /* x87 (D8-DF, 9B); MMX and SSE to SSE4.2 (0F, 0F38, 0F3A), EMMS, LDMXCSR, STMXCSR, prefetches and

@@ -18,7 +18,8 @@ struct soft_tables {
 
 static const struct soft_hot *find_hot(soft_call *call)
 {
-	static const struct soft_hot_table *const all[] = { &soft_sse_int_hot, &soft_sse_move_hot };
+	static const struct soft_hot_table *const all[] = { &soft_sse_int_hot, &soft_sse_fp_hot,
+		&soft_sse_move_hot };
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		for (size_t k = 0; k < all[i]->count; k++)

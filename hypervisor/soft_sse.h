@@ -238,27 +238,34 @@ static inline uint32_t sse_end_tiny(void)
 /* Keeps the flags; raises the unmasked exceptions: #XM, or #UD when the system knows none. */
 void sse_judge(struct soft_cpu *cpu, uint32_t flags);
 
-/* Runs `statement`, assembly that changes `value`, under the guest's MXCSR; may raise. */
-#define SSE_ARITHMETIC(cpu, value, statement)                \
-	do {                                                 \
-		__typeof__(value) saved_ = (value);          \
-		uint32_t flags_;                             \
-                                                             \
-		sse_begin(cpu);                              \
-		statement;                                   \
-		flags_ = sse_end(cpu);                       \
-		if (unlikely(flags_)) {                      \
-			__typeof__(value) result_ = (value); \
-                                                             \
-			if (sse_wants_tiny(cpu, flags_)) {   \
-				(value) = saved_;            \
-				sse_begin_tiny(cpu);         \
-				statement;                   \
-				flags_ |= sse_end_tiny();    \
-				(value) = result_;           \
-			}                                    \
-			sse_judge(cpu, flags_);              \
-		}                                            \
+/* Runs `statement`, assembly that changes `value`, under the guest's MXCSR; may raise. Where the host's
+ * register is the guest's already, and stays so, it is not loaded: that is what is usual. */
+#define SSE_ARITHMETIC(cpu, value, statement)                       \
+	do {                                                        \
+		__typeof__(value) saved_ = (value);                 \
+		uint32_t flags_;                                    \
+                                                                    \
+		if (likely(sse_is_plain((cpu)->mxcsr))) {           \
+			statement;                                  \
+			if (likely(sse_get_host() == (cpu)->mxcsr)) \
+				break;                              \
+			(value) = saved_;                           \
+		}                                                   \
+		sse_begin(cpu);                                     \
+		statement;                                          \
+		flags_ = sse_end(cpu);                              \
+		if (unlikely(flags_)) {                             \
+			__typeof__(value) result_ = (value);        \
+                                                                    \
+			if (sse_wants_tiny(cpu, flags_)) {          \
+				(value) = saved_;                   \
+				sse_begin_tiny(cpu);                \
+				statement;                          \
+				flags_ |= sse_end_tiny();           \
+				(value) = result_;                  \
+			}                                           \
+			sse_judge(cpu, flags_);                     \
+		}                                                   \
 	} while (0)
 
 #endif

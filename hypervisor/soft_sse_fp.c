@@ -193,6 +193,88 @@ static void fp_stmxcsr(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_store32(cpu, op, soft_operand(cpu, op, 4, true), cpu->mxcsr);
 }
 
+/* ---- the same, faster: while MXCSR is as systems leave it, and stays as it is ---- */
+
+#define HOT_ARITHMETIC(name, load)                            \
+	__m128i a, b;                                         \
+                                                              \
+	if (unlikely(!sse_is_plain(cpu->mxcsr)))              \
+		SOFT_TAIL_CALL(soft_op_call_sse(cpu, op));    \
+	a = sse_get(cpu, op->reg);                            \
+	b = load;                                             \
+	__asm__ volatile(#name " %1, %0" : "+x"(a) : "x"(b)); \
+	if (unlikely(sse_get_host() != cpu->mxcsr))           \
+		SOFT_TAIL_CALL(soft_op_call_sse(cpu, op));    \
+	sse_set(cpu, op->reg, a);                             \
+	SOFT_NEXT
+#define HOT_REGISTER(name)                                          \
+	SOFT_OP(hot_reg_##name)                                     \
+	{                                                           \
+		SSE_HOT_REGISTER;                                   \
+		{                                                   \
+			HOT_ARITHMETIC(name, sse_get(cpu, op->rm)); \
+		}                                                   \
+	}
+#define HOT_MEMORY(name, size, alignment, load)                        \
+	SOFT_OP(hot_mem_##name)                                        \
+	{                                                              \
+		SSE_HOT_MEMORY(size, alignment, soft_hit_read, false); \
+		{                                                      \
+			HOT_ARITHMETIC(name, load);                    \
+		}                                                      \
+	}
+#define HOT_FOUR(stem)                                              \
+	HOT_REGISTER(stem##ps)                                      \
+	HOT_REGISTER(stem##pd)                                      \
+	HOT_REGISTER(stem##ss)                                      \
+	HOT_REGISTER(stem##sd)                                      \
+	HOT_MEMORY(stem##ps, 16, 16, _mm_loadu_si128(at))           \
+	HOT_MEMORY(stem##pd, 16, 16, _mm_loadu_si128(at))           \
+	HOT_MEMORY(stem##ss, 4, 1, _mm_cvtsi32_si128(load_int(at))) \
+	HOT_MEMORY(stem##sd, 8, 1, _mm_loadl_epi64(at))
+
+static inline int load_int(const void *at)
+{
+	int value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+HOT_FOUR(sqrt)
+HOT_FOUR(add)
+HOT_FOUR(mul)
+HOT_FOUR(sub)
+HOT_FOUR(min)
+HOT_FOUR(div)
+HOT_FOUR(max)
+HOT_REGISTER(cvtss2sd)
+HOT_REGISTER(cvtsd2ss)
+HOT_REGISTER(cvtdq2ps)
+HOT_REGISTER(cvttps2dq)
+
+#define HOT_ROW(name)                                     \
+	{                                                 \
+		fp_##name, hot_reg_##name, hot_mem_##name \
+	}
+#define HOT_ROWS(stem) HOT_ROW(stem##ps), HOT_ROW(stem##pd), HOT_ROW(stem##ss), HOT_ROW(stem##sd)
+
+static const struct soft_hot hot_rows[] = {
+	HOT_ROWS(sqrt),
+	HOT_ROWS(add),
+	HOT_ROWS(mul),
+	HOT_ROWS(sub),
+	HOT_ROWS(min),
+	HOT_ROWS(div),
+	HOT_ROWS(max),
+	{ fp_cvtss2sd, hot_reg_cvtss2sd, NULL },
+	{ fp_cvtsd2ss, hot_reg_cvtsd2ss, NULL },
+	{ fp_cvtdq2ps, hot_reg_cvtdq2ps, NULL },
+	{ fp_cvttps2dq, hot_reg_cvttps2dq, NULL },
+};
+
+const struct soft_hot_table soft_sse_fp_hot = { hot_rows, ARRAY_SIZE(hot_rows) };
+
 /* ---- the table ---- */
 
 #define FOUR_ROWS(stem, opcode)                                                                 \
