@@ -25,6 +25,8 @@ char *cmd_read_first_line(const char *path, size_t max, const char *what);
 
 /* Reads "2G", "512M", "65536K" (powers of 1024) or plain bytes. 0 or -EINVAL. */
 int cmd_parse_size(const char *text, uint64_t *bytes);
+/* Whether the host's CPU says that it has this (a word of "flags" in /proc/cpuinfo). */
+bool cmd_host_cpu_has(const char *flag);
 /* Reads a whole decimal number from min to max. 0 or -EINVAL. */
 int cmd_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 

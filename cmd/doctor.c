@@ -16,8 +16,6 @@
 #include "hypervisor/machine.h"
 #include "ui/window.h"
 
-#define CPUINFO_MAX (4u << 20)
-
 /* One line a finding; a lack is followed by what mends it. */
 static void finding(bool good, const char *what, const char *text, const char *mend)
 {
@@ -26,27 +24,9 @@ static void finding(bool good, const char *what, const char *text, const char *m
 		printf("     %-8s -> %s\n", "", mend);
 }
 
-static bool cpu_has(const char *flag)
-{
-	char pattern[32];
-	uint8_t *text = NULL;
-	size_t size;
-	bool found;
-
-	if (file_read_all("/proc/cpuinfo", CPUINFO_MAX, &text, &size))
-		return false;
-	snprintf(pattern, sizeof(pattern), " %s ", flag);
-	for (size_t i = 0; i < size; i++)
-		if (text[i] == '\n')
-			text[i] = ' ';
-	found = strstr((char *)text, pattern) != NULL;
-	free(text);
-	return found;
-}
-
 static bool check_kvm(void)
 {
-	bool hardware = cpu_has("vmx") || cpu_has("svm");
+	bool hardware = cmd_host_cpu_has("vmx") || cmd_host_cpu_has("svm");
 	char *error = NULL;
 	int err = machine_kvm_probe(&error);
 
@@ -54,9 +34,9 @@ static bool check_kvm(void)
 		finding(true, "kvm", "works, with hardware virtualization", NULL);
 	else if (!err)
 		finding(true, "kvm",
-			"works, but without VMX or SVM: the demo runs; firmware is slow, and stock "
-			"kernels do not boot",
-			"for stock guests use a machine with VMX or SVM, or turn on nested "
+			"works, but without VMX or SVM: it runs the demo; stock guests get a CPU "
+			"in software, which is slower",
+			"for full speed use a machine with VMX or SVM, or turn on nested "
 			"virtualization for this one");
 	else if (err == -EACCES || err == -EPERM)
 		finding(false, "kvm", "/dev/kvm is there, but you may not use it",

@@ -37,6 +37,7 @@ struct session {
 	struct pool *pool;
 	struct serial *serial;
 	struct machine *machine;
+	enum machine_engine engine;
 	struct qxl *qxl;
 	struct spice_server *server;
 	uint8_t *kernel;
@@ -153,7 +154,10 @@ static void on_machine_exit(void *opaque, enum machine_exit exit, const char *re
 	struct session *session = opaque;
 
 	if (exit == MACHINE_EXIT_FAILED) {
-		cmd_error("the virtual machine stopped: %s", reason);
+		cmd_error("the virtual machine stopped: %s%s", reason,
+			session->engine == MACHINE_ENGINE_KVM
+				? " (--cpu soft runs what this host's KVM cannot)"
+				: "");
 		finish(session, 1);
 	} else {
 		finish(session, 0);
@@ -248,12 +252,33 @@ static int load_kernel(struct session *session, struct machine_config *config)
 	return err;
 }
 
+/* A KVM without VMX or SVM interprets a guest's kernel, slowly and not all of it (x87, SSE): what is
+ * known to suit it is the demo, and kernels of one's own that are ELF files. Stock guests do not. */
+static enum machine_engine choose_engine(
+	const struct vm_options *o, const struct machine_config *config)
+{
+	bool elf = config->kernel.size >= 4 && !memcmp(config->kernel.data, "\177ELF", 4);
+	const char *why = "there is no usable KVM";
+	char *error = NULL;
+	bool kvm;
+
+	if (o->cpu != VM_CPU_AUTO)
+		return o->cpu == VM_CPU_SOFT ? MACHINE_ENGINE_SOFT : MACHINE_ENGINE_KVM;
+	kvm = machine_kvm_probe(&error) == 0;
+	free(error);
+	if (kvm && (elf || cmd_host_cpu_has("vmx") || cmd_host_cpu_has("svm")))
+		return MACHINE_ENGINE_KVM;
+	if (kvm)
+		why = "this host's KVM has neither VMX nor SVM";
+	fprintf(stderr, "The guest runs on a CPU in software: %s.\n", why);
+	return MACHINE_ENGINE_SOFT;
+}
+
 static int build_machine(struct session *session)
 {
 	const struct vm_options *o = session->options;
 	struct machine_config config = {
 		.loop = session->loop,
-		.engine = o->cpu == VM_CPU_SOFT ? MACHINE_ENGINE_SOFT : MACHINE_ENGINE_KVM,
 		.memory_bytes = o->memory_bytes,
 		.cpus = o->cpus,
 		.firmware = { embed_bios_start, (size_t)(embed_bios_end - embed_bios_start) },
@@ -273,6 +298,7 @@ static int build_machine(struct session *session)
 
 	if (err)
 		return err;
+	session->engine = config.engine = choose_engine(o, &config);
 	if (o->serial) {
 		err = serial_create(&session->serial, session->loop, o->serial);
 		if (err)

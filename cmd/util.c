@@ -10,6 +10,8 @@
 #include "cmd/cmd.h"
 #include "core/util.h"
 
+#define CPUINFO_MAX (4u << 20)
+
 void cmd_error(const char *fmt, ...)
 {
 	char line[1024];
@@ -82,4 +84,22 @@ int cmd_parse_size(const char *text, uint64_t *bytes)
 		return -EINVAL;
 	*bytes = value << shift;
 	return 0;
+}
+
+bool cmd_host_cpu_has(const char *flag)
+{
+	char pattern[32];
+	uint8_t *text = NULL;
+	size_t size;
+	bool found;
+
+	if (file_read_all("/proc/cpuinfo", CPUINFO_MAX, &text, &size))
+		return false;
+	snprintf(pattern, sizeof(pattern), " %s ", flag);
+	for (size_t i = 0; i < size; i++)
+		if (text[i] == '\n')
+			text[i] = ' ';
+	found = strstr((char *)text, pattern) != NULL;
+	free(text);
+	return found;
 }
