@@ -56,7 +56,7 @@ enum {
 	LINK_QUEUE_HIGH = 256 << 10, /* congested above this */
 	LINK_QUEUE_MAX = 64 << 20, /* the link is closed beyond this */
 	LINK_ACK_WINDOW = 20, /* messages a viewer acknowledges at once */
-	LINK_ACK_WINDOWS = 16, /* so many of these may be unacknowledged: small drawings far away */
+	LINK_ACK_WINDOWS = 64, /* so many of these may be unacknowledged: small drawings far away */
 	LINK_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
 };
 
