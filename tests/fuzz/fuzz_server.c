@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The server's channels behind the handshake: the first byte chooses the channel, the rest is
- * what an admitted viewer says, whole messages or not. */
+ * what an admitted viewer says, whole messages or not, while the guest draws. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -44,6 +44,7 @@ static const struct input_sink_ops input_ops = { on_key, on_motion, on_position,
 	on_leds };
 
 static struct loop *loop;
+static struct display *display;
 static struct input_sink input;
 static struct spice_server *server;
 
@@ -62,8 +63,31 @@ static void prepare(void)
 	display_sink(config.display)->ops->surface_create(display_sink(config.display), 0, surface);
 	surface_unref(surface);
 	config.loop = loop;
+	display = config.display;
 	if (spice_server_create(&server, &config) < 0)
 		abort();
+}
+
+/* Something new to be sent: a picture of its own to be cached, moved then. */
+static void draw_something(uint32_t n)
+{
+	struct display_sink *sink = display_sink(display);
+	struct rect box = rect_make((int32_t)(n % 40), (int32_t)(n % 24), 20, 20);
+	struct draw *copy, *move;
+
+	if (draw_create(&copy, DRAW_COPY, DISPLAY_PRIMARY, &box) < 0 ||
+		draw_create(&move, DRAW_COPY_BITS, DISPLAY_PRIMARY, &box) < 0 ||
+		image_create(&copy->copy.source.image, IMAGE_XRGB8888, 20, 20) < 0)
+		abort();
+	memset(copy->copy.source.image->data, (int)n, (size_t)20 * 20 * 4);
+	copy->copy.source.image->id = 1 + n % 7;
+	copy->copy.source.image->flags = IMAGE_CACHE_ME;
+	copy->copy.area = (struct rect){ 0, 0, 20, 20 };
+	sink->ops->draw(sink, copy);
+	sink->ops->draw(sink, move);
+	sink->ops->dirty(sink, DISPLAY_PRIMARY, &(struct rect){ 0, 0, 8, 8 });
+	draw_unref(copy);
+	draw_unref(move);
 }
 
 static size_t read_all(int fd, uint8_t *out, size_t size)
@@ -124,6 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ssize_t n = send(fd, data + at, size - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		loop_run_once(loop, 0);
+		draw_something((uint32_t)at);
 		if (n <= 0)
 			break;
 		at += (size_t)n;
