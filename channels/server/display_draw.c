@@ -121,8 +121,8 @@ static const struct surface *surface_at(const struct judge *judge, uint32_t id)
 	return id < DISPLAY_MAX_SURFACES ? judge->surfaces[id].surface : NULL;
 }
 
-/* A picture that is not scaled and has all that is asked of it. Reading the surface that is drawn on,
- * viewers may read after they wrote. */
+/* A picture that is not scaled and has all that is asked of it. Reading the surface that is
+ * drawn on, viewers may read after they wrote. */
 static bool source_inside(
 	const struct judge *judge, const struct draw_source *source, const struct rect *area)
 {

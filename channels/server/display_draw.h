@@ -27,13 +27,14 @@ bool display_draw_is_exact(const struct draw *draw, const struct server_surface 
 	const struct draw_abilities *abilities);
 /* Of an exact one: whether it replaces all its pixels whatever they were. */
 bool display_draw_covers(const struct draw *draw);
-/* Of an exact one: whether any part of it can be drawn with a smaller box, its source moved along. */
+/* Of an exact one: whether any part of it can be drawn with a smaller box, its source moved
+ * along. */
 bool display_draw_can_crop(const struct draw *draw);
 /* Whether the viewer has surfaces of that format. */
 bool display_draw_format_known(enum surface_format format, const struct draw_abilities *abilities);
 
-/* Makes an initialised region that of the pixels which may change: within box, clip and surface, and
- * where what is moved comes from. */
+/* Makes an initialised region that of the pixels which may change: within box, clip and surface,
+ * and where what is moved comes from. */
 void display_draw_region(
 	const struct draw *draw, const struct surface *surface, struct region *region);
 

@@ -33,8 +33,8 @@ static void job_finish(struct pump_job *job)
 	job->item = NULL;
 }
 
-/* An inexact picture was sent before the jobs from number `from` on: these, and what is queued, will
- * find it. */
+/* An inexact picture was sent before the jobs from number `from` on: these, and what is queued,
+ * will find it. */
 static void tell_lossy(
 	struct display_pump *pump, uint32_t id, const struct region *region, uint32_t from)
 {

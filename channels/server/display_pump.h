@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Brings a viewer's queue to its link: takes out what is next when there is room, begins its pictures,
- * and sends the messages in that order as the pictures get ready. Several are in the making at a
- * time, so that all of the pool works on them. Loop thread.
+ * Brings a viewer's queue to its link: takes out what is next when there is room, begins its
+ * pictures, and sends the messages in that order as the pictures get ready. Several are in the
+ * making at a time, so that all of the pool works on them. Loop thread.
  */
 #ifndef CHANNELS_SERVER_DISPLAY_PUMP_H
 #define CHANNELS_SERVER_DISPLAY_PUMP_H

@@ -14,8 +14,8 @@ enum {
 	 * gain, and the more it costs anyway. */
 	LOOKS_LEAST = 64,
 	PIXELS_PER_LOOK = 64,
-	/* Of a viewer that lags that much, commands are compared with the picture that they make: each
-	 * so many of them, within a place of that grid. */
+	/* Of a viewer that lags that much, commands are compared with the picture that they
+	 * make: each so many of them, within a place of that grid. */
 	LAGGING_ITEMS = 64,
 	WEIGH_EACH = 16,
 	WEIGHED_MAX = 512,
@@ -362,8 +362,8 @@ static void view_clear(struct queue_view *view)
 	region_clear(&view->recent[1]);
 }
 
-/* Gives up on sending drawings one by one: what they change is owed, and surfaces are made what they
- * are now. */
+/* Gives up on sending drawings one by one: what they change is owed, and surfaces are made what
+ * they are now. */
 static void collapse(struct display_queue *queue)
 {
 	while (queue->first) {
@@ -521,7 +521,8 @@ static uint64_t command_bytes(const struct queue_item *item)
 	return COMMAND_BYTES + item->bytes;
 }
 
-/* Around the last drawing: when what is to be drawn there costs more than its picture, it is owed. */
+/* Around the last drawing: when what is to be drawn there costs more than its picture, it is
+ * owed. */
 static void weigh(struct display_queue *queue, uint32_t id)
 {
 	struct rect bounds = surface_bounds(queue->surfaces[id].surface);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one viewer has yet to be sent. Drawings wait in order; of each, only the region that no later
- * one replaces unread is kept. What cannot be sent as a drawing, and what would pile up, is "owed":
- * pixels that are sent as they are by then.
+ * What one viewer has yet to be sent. Drawings wait in order; of each, only the region that no
+ * later one replaces unread is kept. What cannot be sent as a drawing, and what would pile up, is
+ * "owed": pixels that are sent as they are by then.
  *
- * What makes it right: a drawing is only queued where it neither touches nor reads owed pixels (what
- * would be made of them is owed, too). And owed pixels may be sent ("dirty") only when no drawing that
- * is still queued touches or reads them. So each finds at the viewer what it found at the hub, and
- * drawings and dirty pixels may be sent in any mixture.
+ * What makes it right: a drawing is only queued where it neither touches nor reads owed pixels
+ * (what would be made of them is owed, too). And owed pixels may be sent ("dirty") only when no
+ * drawing that is still queued touches or reads them. So each finds at the viewer what it found at
+ * the hub, and drawings and dirty pixels may be sent in any mixture.
  *
  * "Stale" are pixels that the viewer shows inexactly, from video or lossy pictures: what it will be
  * once the queue is through. What is drawn from stale pixels is stale. Those that rest become owed.
@@ -49,7 +49,7 @@ struct queue_view {
 	enum surface_format sent_format;
 	bool used; /* the id was, ever */
 	bool created; /* it has one when the queue is through */
-	bool no_picture; /* nothing of it was sent to one who came late: it goes out whole at first */
+	bool no_picture; /* nothing was sent to one who came late: at first it goes whole */
 };
 
 struct display_queue {
@@ -81,12 +81,12 @@ void display_queue_dirty(struct display_queue *queue, uint32_t id, const struct 
 /* Instead of display_queue_draw() or _dirty(): a stream shows it. */
 void display_queue_streamed(struct display_queue *queue, const struct draw *draw);
 void display_queue_streamed_area(struct display_queue *queue, uint32_t id, const struct rect *area);
-/* Just now the link was given an inexact picture of that area; then, for each item that follows it to
- * the link, in order, display_queue_spread(): what it draws from there will be inexact. */
+/* Just now the link was given an inexact picture of that area; then, for each item that follows
+ * it to the link, in order, display_queue_spread(): what it draws from there will be inexact. */
 void display_queue_lossy(struct display_queue *queue, uint32_t id, const struct region *region);
 void display_queue_spread(struct display_queue *queue, const struct queue_item *item);
-/* Whether display_queue_rest() should be called in QUEUE_REST_MS from now: it owes the viewer what is
- * stale and did not change since the call before the last. */
+/* Whether display_queue_rest() should be called in QUEUE_REST_MS from now: it owes the viewer
+ * what is stale and did not change since the call before the last. */
 enum { QUEUE_REST_MS = 100 };
 bool display_queue_restless(struct display_queue *queue);
 void display_queue_rest(struct display_queue *queue);

@@ -8,9 +8,9 @@
 void queue_unlink(struct display_queue *queue, struct queue_item *item);
 void queue_drop(struct display_queue *queue, struct queue_item *item);
 
-/* The region of a surface is replaced, whatever it held: takes it from the drawings that are queued,
- * but for what is read before. Leaves in `free_region` what no drawing touches or reads any more; true
- * if it looked at all. */
+/* The region of a surface is replaced, whatever it held: takes it from the drawings that are
+ * queued, but for what is read before. Leaves in `free_region` what no drawing touches or reads
+ * any more; true if it looked at all. */
 bool queue_hide(struct display_queue *queue, uint32_t id, struct region *free_region);
 /* These pixels are owed no more: what comes at the queue's end makes them anew. */
 void queue_clean(struct display_queue *queue, uint32_t id, const struct region *region);
@@ -22,7 +22,8 @@ enum queue_mark { MARK_OWED, MARK_STALE };
 void queue_add_made_of(const struct display_queue *queue, const struct draw *draw,
 	const struct region *region, enum queue_mark mark, struct region *out);
 
-/* Makes the region what of the area is inside the surface; false: nothing, or there is no surface. */
+/* Makes the region what of the area is inside the surface; false: nothing, or there is no
+ * surface. */
 bool queue_init_area(struct region *region, const struct display_queue *queue, uint32_t id,
 	const struct rect *area);
 uint64_t queue_rect_pixels(const struct rect *rect);

@@ -76,8 +76,8 @@ struct queue_item *display_queue_pop(struct display_queue *queue, size_t max_byt
 	return item;
 }
 
-/* The next rectangle of what is dirty. With nothing queued for the surface, others of its pixels may
- * go along. */
+/* The next rectangle of what is dirty. With nothing queued for the surface, others of its pixels
+ * may go along. */
 static struct rect next_rect(const struct queue_view *view, const struct region *dirty)
 {
 	struct rect extents = region_extents(dirty);

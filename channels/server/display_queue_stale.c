@@ -2,7 +2,8 @@
 /* What a viewer shows inexactly, until it rests. */
 #include "channels/server/display_queue_internal.h"
 
-/* Shown by somebody else, and exactly once it rests. `replaces`: nothing of what was there stays. */
+/* Shown by somebody else, and exactly once it rests. `replaces`: nothing of what was there
+ * stays. */
 static void shown_elsewhere(
 	struct display_queue *queue, uint32_t id, const struct region *region, bool replaces)
 {

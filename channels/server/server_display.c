@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The display channel of one viewer: its surfaces, what it tells, and who brings it what is drawn. */
+/* The display channel of one viewer: its surfaces, what it tells, and who brings it what is
+ * drawn. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

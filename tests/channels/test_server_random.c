@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server with our own viewers, over real sockets: whatever is drawn, by whatever codecs, and however
- * slowly a viewer reads, at rest it has exactly the hub's pixels on every surface.
+ * The server with our own viewers, over real sockets: whatever is drawn, by whatever codecs, and
+ * however slowly a viewer reads, at rest it has exactly the hub's pixels on every surface.
  */
 #include <setjmp.h>
 #include <stdarg.h>
