@@ -18,7 +18,6 @@ enum {
 	QUALITY = 85,
 	QUALITY_VERY_SLOW = 70,
 	SMALL_PIXELS = 1 << 14, /* kept whole at the viewer whatever part is seen now */
-	EVICTED_MAX = 1024, /* that one message names */
 	PIXMAP_ALPHA = 1, /* what a kept picture may lack */
 	PIXMAP_UNUSED_BITS = 2,
 };
@@ -378,12 +377,16 @@ static bool seen_lately(struct image_sender *sender, uint64_t id)
 
 static void invalidate(struct picture *picture, uint64_t id)
 {
-	if (!picture->inval)
-		picture->inval = calloc(EVICTED_MAX, sizeof(*picture->inval));
-	/* Without memory, or beyond what a message names, the viewer keeps it for nothing. */
-	if (picture->inval && picture->inval_count < EVICTED_MAX)
-		picture->inval[picture->inval_count++] =
-			(struct proto_resource){ .type = SPICE_RES_TYPE_PIXMAP, .id = id };
+	struct proto_resource *list = picture->inval;
+
+	/* The list grows as it reaches a power of 2. */
+	if (!(picture->inval_count & (picture->inval_count - 1)))
+		list = realloc(list, MAX(2 * picture->inval_count, 16u) * sizeof(*list));
+	if (!list)
+		return; /* the viewer keeps it for nothing */
+	picture->inval = list;
+	list[picture->inval_count++] =
+		(struct proto_resource){ .type = SPICE_RES_TYPE_PIXMAP, .id = id };
 }
 
 /* Whether the viewer is to keep the picture, which it then gets whole and exactly. */
