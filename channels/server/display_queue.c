@@ -368,9 +368,11 @@ static void collapse(struct display_queue *queue)
 {
 	while (queue->first) {
 		struct queue_item *item = queue->first;
+		struct region *owed = &queue->views[item->surface_id].owed;
 
 		if (item->kind == QUEUE_DRAW)
-			region_add(&queue->views[item->surface_id].owed, &item->region);
+			region_add(owed, &item->region);
+		region_limit(owed, 4 * OWED_RECTS_MAX);
 		queue_drop(queue, item);
 	}
 	for (uint32_t id = 0; id < DISPLAY_MAX_SURFACES; id++) {
@@ -489,10 +491,11 @@ static void queue_draw(struct display_queue *queue, struct queue_item *item)
 	region_init(&stale);
 	queue_add_made_of(queue, item->draw, &item->region, MARK_OWED, &owed);
 	region_subtract(&item->region, &owed);
+	/* Many small holes in what is owed would cost more than they save. */
+	if (!covers || region_count(&view->owed) > OWED_RECTS_MAX)
+		region_subtract(&item->region, &view->owed);
 	if (covers)
 		replace(queue, item);
-	else
-		region_subtract(&item->region, &view->owed);
 	queue_add_made_of(queue, item->draw, &item->region, MARK_STALE, &stale);
 	if (covers)
 		region_subtract(&view->stale, &item->region);
