@@ -485,8 +485,8 @@ static void test_damaged(void **state)
 		"SPICE_REPLAY 1\nevent 1 1 20 1\n4 4 16 32\n0 0 0 0\nbinary 0 data 99999999999:",
 		"SPICE_REPLAY 1\nevent 1 1 20 1\n4 4 16 32\n0 0 0 0\nbinary 0 data -1:",
 		"SPICE_REPLAY 1\nevent 1 1 20 1\n4 4 16 32\n0 0 0 0\nbinary 1 data 64:4:abcd\n",
-		"SPICE_REPLAY 1\nevent 1 1 20 1\n1 1 1 32\n0 0 0 0\nbinary 0 data 0:\nevent 1 0 1 1\n"
-		"drawable\nrect bbox 0 0 1 1\ntype 1\nnum_rects 1\ndata_chunks 99999 1\n",
+		("SPICE_REPLAY 1\nevent 1 1 20 1\n1 1 1 32\n0 0 0 0\nbinary 0 data 0:\nevent 1 0 1 1\n"
+		 "drawable\nrect bbox 0 0 1 1\ntype 1\nnum_rects 1\ndata_chunks 99999 1\n"),
 		"SPICE_REPLAY 1\nevent 1 1 20 1\n65536 65536 262144 32\n0 0 0 0\nbinary 0 data 0:\n",
 		"SPICE_REPLAY 99999999999999999999999999\n",
 	};
