@@ -217,6 +217,8 @@ static uint64_t stos_run(struct soft_cpu *cpu, const struct soft_op *op, uint64_
 	if (cpu->eflags & SOFT_DF)
 		return 0;
 	bytes = run_of(cpu, op, SOFT_RDI, true, &at);
+	if (!bytes)
+		return 0;
 	count = MIN(count, bytes / size);
 	fill(at, cpu->regs[SOFT_RAX], size, count);
 	advance(cpu, op, SOFT_RDI, (int64_t)(count * size));
@@ -227,14 +229,17 @@ static uint64_t movs_run(struct soft_cpu *cpu, const struct soft_op *op, uint64_
 {
 	unsigned size = element_size(op);
 	uint8_t *from, *to;
-	uint64_t bytes;
+	uint64_t bytes, room;
 
 	if (cpu->eflags & SOFT_DF)
 		return 0;
 	bytes = run_of(cpu, op, SOFT_RSI, false, &from);
 	if (!bytes)
 		return 0;
-	bytes = MIN(bytes, run_of(cpu, op, SOFT_RDI, true, &to));
+	room = run_of(cpu, op, SOFT_RDI, true, &to);
+	if (!room)
+		return 0;
+	bytes = MIN(bytes, room);
 	/* Going up over what was just written repeats it: at most that far at once. */
 	if (to > from)
 		bytes = MIN(bytes, (uint64_t)(to - from));
