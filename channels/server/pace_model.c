@@ -258,6 +258,10 @@ bool pace_model_pong(struct pace_model *model, uint32_t id, uint64_t now_ns)
 	model->count -= nth + 1;
 	model->unanswered = false;
 	learn(model, &ping, now_ns);
+	/* What has arrived keeps the link busy no more, however slow it was thought to be. */
+	if (model->rate)
+		model->busy_until_ns = MIN(model->busy_until_ns,
+			now_ns + on_the_way(model) * 1000000 / MAX(model->rate / 1000, 1ull));
 	return wants_clean_ping(model, now_ns) ||
 		(!model->count && on_the_way(model) >= window_now(model));
 }
