@@ -134,6 +134,30 @@
 	MEMORY_TARGET(name, bits, G, mr, soft_get##bits(cpu, op->reg), G) \
 	MEMORY_TARGET(name, bits, G, mi, op->imm, G)
 
+/* The same without flags, where nobody looks at them. */
+#define QUIET_FORMS(name, bits, operator)                                                   \
+	SOFT_OP(quiet_##name##_rr##bits)                                                    \
+	{                                                                                   \
+		soft_set##bits(cpu, op->rm,                                                 \
+			soft_get##bits(cpu, op->rm) operator soft_get##bits(cpu, op->reg)); \
+		SOFT_NEXT;                                                                  \
+	}                                                                                   \
+	SOFT_OP(quiet_##name##_ri##bits)                                                    \
+	{                                                                                   \
+		soft_set##bits(cpu, op->rm,                                                 \
+			soft_get##bits(cpu, op->rm) operator(uint##bits##_t) op->imm);      \
+		SOFT_NEXT;                                                                  \
+	}
+#define QUIET(name, operator)           \
+	QUIET_FORMS(name, 32, operator) \
+	QUIET_FORMS(name, 64, operator)
+
+QUIET(add, +)
+QUIET(or, |)
+QUIET(and, &)
+QUIET(sub, -)
+QUIET(xor, ^)
+
 #define SIZE_FORMS(name, bits)     \
 	REGISTER_FORMS(name, bits) \
 	MEMORY_FORMS(name, bits)
@@ -183,4 +207,27 @@ soft_fn *soft_alu_fn(enum soft_alu alu, unsigned size, enum soft_form form, bool
 	};
 
 	return table[alu][size][general][form];
+}
+
+#define QUIET_ROW(name)                                          \
+	{                                                        \
+		{ quiet_##name##_rr32, quiet_##name##_ri32 },    \
+		{                                                \
+			quiet_##name##_rr64, quiet_##name##_ri64 \
+		}                                                \
+	}
+
+soft_fn *soft_alu_quiet_fn(enum soft_alu alu, unsigned size, enum soft_form form)
+{
+	static soft_fn *const table[ALU_TEST + 1][2][2] = {
+		[ALU_ADD] = QUIET_ROW(add),
+		[ALU_OR] = QUIET_ROW(or),
+		[ALU_AND] = QUIET_ROW(and),
+		[ALU_SUB] = QUIET_ROW(sub),
+		[ALU_XOR] = QUIET_ROW(xor),
+	};
+
+	if (alu == ALU_CMP || alu == ALU_TEST)
+		return soft_op_nop;
+	return size >= 2 ? table[alu][size - 2][form] : NULL;
 }

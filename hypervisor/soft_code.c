@@ -337,12 +337,31 @@ static bool decode_one(struct soft_cpu *cpu, struct fetch *fetch, struct soft_de
 	return true;
 }
 
+/* The flags of the ops before that nobody sees: those that are all set again before anybody looks. */
+static void drop_unseen_flags(
+	struct soft_op *ops, const uint8_t *uses, soft_fn *const *quiet, unsigned count)
+{
+	bool seen = true;
+
+	for (unsigned i = count; i > 0; i--) {
+		if (uses[i - 1] == SOFT_FLAGS_SET) {
+			if (!seen && quiet[i - 1])
+				ops[i - 1].fn = quiet[i - 1];
+			seen = false;
+		} else if (uses[i - 1] == SOFT_FLAGS_USED) {
+			seen = true;
+		}
+	}
+}
+
 /* Decodes ops up to the end of the block. The bytes that they took. */
 static unsigned decode_ops(struct soft_cpu *cpu, struct fetch *fetch, struct soft_decoder *decoder,
 	struct soft_op *ops, unsigned *count)
 {
 	unsigned begin = (unsigned)(fetch->gpa & 0xfff), at = begin, n = 0;
 	unsigned most = decoder->mode & SOFT_MODE_STEP ? 1 : SOFT_BLOCK_OPS;
+	soft_fn *quiet[SOFT_BLOCK_OPS + OPS_ROOM];
+	uint8_t uses[SOFT_BLOCK_OPS + OPS_ROOM];
 	bool keep_on = false;
 
 	do {
@@ -358,10 +377,14 @@ static unsigned decode_ops(struct soft_cpu *cpu, struct fetch *fetch, struct sof
 		op->next = (uint16_t)(at - begin);
 		if (op->base == SOFT_RIP && __builtin_add_overflow(op->disp, op->next, &op->disp))
 			op->fn = soft_op_undefined; /* at the end of the 32 bits: not worth more */
+		uses[n] = op->fn == soft_op_undefined ? (uint8_t)SOFT_FLAGS_USED
+						      : decoder->flags_use;
+		quiet[n] = decoder->quiet;
 		n++;
 		keep_on = op->fn == soft_op_sti && !(decoder->mode & SOFT_MODE_STEP);
 	} while (!decoder->ends && !fetch->crosses && at < SOFT_PAGE && (n < most || keep_on) &&
 		n <= SOFT_BLOCK_OPS);
+	drop_unseen_flags(ops, uses, quiet, n);
 	if (!decoder->ends || n == 0)
 		ops[n++] = (struct soft_op){ .fn = soft_op_follow,
 			.ip = (uint16_t)(at - begin),

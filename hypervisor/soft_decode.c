@@ -357,6 +357,7 @@ static void reset(struct soft_decoder *d)
 	d->out = d->bad = d->ends = d->links = d->modrm_read = false;
 	d->lock = d->may_lock = d->o_prefix = d->a_prefix = false;
 	d->rep = d->rex = 0;
+	d->flags_use = SOFT_FLAGS_USED;
 	d->seg = -1;
 }
 

@@ -42,6 +42,16 @@ static unsigned low_reg(const struct soft_decoder *d)
 
 /* ---- arithmetic ---- */
 
+/* Of registers only: what else there is may fault. ADC and SBB read the carry. */
+static void note_flags(
+	struct soft_decoder *d, enum soft_alu alu, unsigned size, enum soft_form form)
+{
+	if (alu == ALU_ADC || alu == ALU_SBB || form > FORM_RI)
+		return;
+	d->flags_use = SOFT_FLAGS_SET;
+	d->quiet = soft_alu_quiet_fn(alu, size, form);
+}
+
 static void locked_alu(struct soft_decoder *d, enum soft_alu alu, unsigned size, bool immediate)
 {
 	d->op->fn = soft_op_lock_alu;
@@ -60,6 +70,7 @@ static void alu_operands(struct soft_decoder *d, enum soft_alu alu)
 		op->rm = 0; /* AL, AX, EAX, RAX */
 		op->imm = imm(d, size);
 		op->fn = soft_alu_fn(alu, size, FORM_RI, false);
+		note_flags(d, alu, size, FORM_RI);
 		return;
 	}
 	soft_decode_modrm(d);
@@ -79,6 +90,7 @@ static void alu_operands(struct soft_decoder *d, enum soft_alu alu)
 		locked_alu(d, alu, size, false);
 	else
 		op->fn = soft_alu_fn(alu, size, form, general(d));
+	note_flags(d, alu, size, form);
 }
 
 /* 80, 81, 83 */
@@ -100,6 +112,7 @@ static void alu_group(struct soft_decoder *d)
 		locked_alu(d, alu, size, true);
 	else
 		d->op->fn = soft_alu_fn(alu, size, memory(d) ? FORM_MI : FORM_RI, general(d));
+	note_flags(d, alu, size, memory(d) ? FORM_MI : FORM_RI);
 }
 
 static void test(struct soft_decoder *d)
@@ -110,6 +123,7 @@ static void test(struct soft_decoder *d)
 	if (size == 0)
 		soft_decode_byte_regs(d);
 	d->op->fn = soft_alu_fn(ALU_TEST, size, memory(d) ? FORM_MR : FORM_RR, general(d));
+	note_flags(d, ALU_TEST, size, memory(d) ? FORM_MR : FORM_RR);
 }
 
 static void unary(struct soft_decoder *d, enum soft_unary kind, unsigned size)
@@ -191,6 +205,11 @@ static void shift(struct soft_decoder *d)
 		soft_decode_byte_regs(d);
 	d->op->imm = d->opcode < 0xd0 ? soft_decode_u8(d) : 1;
 	d->op->fn = soft_shift_fn(extension(d), size, memory(d), by_cl, general(d));
+	/* A count of zero keeps the flags, and rotates keep most. */
+	if (!memory(d) && !by_cl && extension(d) >= SHIFT_SHL && (d->op->imm & 31) && size >= 2) {
+		d->flags_use = SOFT_FLAGS_SET;
+		d->quiet = soft_shift_quiet_fn(extension(d), size);
+	}
 }
 
 static void imul_immediate(struct soft_decoder *d)
@@ -222,6 +241,7 @@ static void mov(struct soft_decoder *d)
 		op->reg = rm;
 	}
 	op->fn = soft_mov_fn(size, FORM_RR, false);
+	d->flags_use = SOFT_FLAGS_IGNORED;
 }
 
 /* C6, C7 */
@@ -238,6 +258,7 @@ static void mov_immediate(struct soft_decoder *d)
 		soft_decode_byte_regs(d);
 	d->op->imm = imm(d, size);
 	d->op->fn = soft_mov_fn(size, memory(d) ? FORM_MI : FORM_RI, general(d));
+	d->flags_use = memory(d) ? SOFT_FLAGS_USED : SOFT_FLAGS_IGNORED;
 }
 
 /* B0 to BF */
@@ -250,6 +271,7 @@ static void mov_register_immediate(struct soft_decoder *d)
 		d->op->rm = soft_decode_byte_reg(d, low_reg(d));
 	d->op->imm = (uint64_t)soft_decode_imm(d, size);
 	d->op->fn = soft_mov_fn(size, FORM_RI, false);
+	d->flags_use = SOFT_FLAGS_IGNORED;
 }
 
 /* A0 to A3 */
@@ -277,6 +299,7 @@ static void lea(struct soft_decoder *d)
 		return;
 	}
 	d->op->fn = soft_lea_fn(d->osize, !is64(d) || (d->op->flags & SOFT_OP_A32));
+	d->flags_use = SOFT_FLAGS_IGNORED;
 }
 
 /* 90 to 97 */
@@ -307,6 +330,7 @@ static void extend(struct soft_decoder *d, unsigned from, bool sign)
 	if (from == 0 && !memory(d))
 		d->op->rm = soft_decode_byte_reg(d, d->op->rm);
 	d->op->fn = soft_extend_fn(from, d->osize, sign, memory(d), general(d));
+	d->flags_use = memory(d) ? SOFT_FLAGS_USED : SOFT_FLAGS_IGNORED;
 }
 
 /* ---- control ---- */

@@ -192,6 +192,13 @@ void soft_code_serve(struct soft_cpu *cpu);
 extern const struct soft_op soft_op_none;
 /* ---- decoding (soft_decode*.c) ---- */
 
+/* What an instruction has to do with the arithmetic flags. */
+enum soft_flags_use {
+	SOFT_FLAGS_USED, /* reads them, keeps some, may fault or leave the block: they must be right */
+	SOFT_FLAGS_SET, /* sets all of them, whatever they were */
+	SOFT_FLAGS_IGNORED,
+};
+
 struct soft_decoder {
 	const uint8_t *at;
 	const uint8_t *end;
@@ -203,6 +210,8 @@ struct soft_decoder {
 	bool bad; /* no such instruction */
 	bool ends; /* the block, which has no op after it */
 	bool links; /* the op's imm is to be the block */
+	uint8_t flags_use; /* enum soft_flags_use */
+	soft_fn *quiet; /* with SOFT_FLAGS_SET: what does the same without the flags; may be NULL */
 	bool modrm_read;
 	bool lock;
 	bool may_lock;

@@ -170,6 +170,9 @@ enum soft_form {
 };
 
 soft_fn *soft_alu_fn(enum soft_alu alu, unsigned size, enum soft_form form, bool general);
+/* The same on registers, without flags. NULL: there is none. */
+soft_fn *soft_alu_quiet_fn(enum soft_alu alu, unsigned size, enum soft_form form);
+soft_fn *soft_shift_quiet_fn(enum soft_shift shift, unsigned size);
 soft_fn *soft_unary_fn(enum soft_unary unary, unsigned size, bool memory, bool general);
 /* by_cl: the count is CL, else imm. */
 soft_fn *soft_shift_fn(enum soft_shift shift, unsigned size, bool memory, bool by_cl, bool general);

@@ -70,6 +70,36 @@ SHIFT(shl, false)
 SHIFT(shr, false)
 SHIFT(sar, false)
 
+/* The same without flags, where nobody looks at them; the count is not zero. */
+#define QUIET(insn, bits, type, operator)                                                    \
+	SOFT_OP(quiet_##insn##bits)                                                          \
+	{                                                                                    \
+		type value = (type)soft_get##bits(cpu, op->rm);                              \
+                                                                                             \
+		soft_set##bits(                                                              \
+			cpu, op->rm, (uint##bits##_t)(value operator(op->imm &(bits - 1)))); \
+		SOFT_NEXT;                                                                   \
+	}
+
+QUIET(shl, 32, uint32_t, <<)
+QUIET(shl, 64, uint64_t, <<)
+QUIET(shr, 32, uint32_t, >>)
+QUIET(shr, 64, uint64_t, >>)
+QUIET(sar, 32, int32_t, >>)
+QUIET(sar, 64, int64_t, >>)
+
+soft_fn *soft_shift_quiet_fn(enum soft_shift shift, unsigned size)
+{
+	static soft_fn *const table[8][2] = {
+		[SHIFT_SHL] = { quiet_shl32, quiet_shl64 },
+		[SHIFT_SAL] = { quiet_shl32, quiet_shl64 },
+		[SHIFT_SHR] = { quiet_shr32, quiet_shr64 },
+		[SHIFT_SAR] = { quiet_sar32, quiet_sar64 },
+	};
+
+	return size >= 2 ? table[shift][size - 2] : NULL;
+}
+
 #define SHIFT_SIZE(insn, bits)                                                              \
 	{                                                                                   \
 		{ insn##_ri##bits, insn##_rc##bits }, { insn##_mi##bits, insn##_mc##bits }, \

@@ -497,6 +497,96 @@ static void test_device_writes_code(void **state)
 	assert_int_equal(guest->cpu->regs[SOFT_RAX], 2);
 }
 
+/* ---- flags that nobody sees ---- */
+
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return *seed >> 33;
+}
+
+/* Arithmetic on registers, some of which reads flags. */
+static size_t random_code(uint8_t *code, uint64_t *seed)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < 30; i++) {
+		uint8_t modrm = 0xc0 | (next_random(seed) & 0x3f);
+		bool wide = next_random(seed) & 1;
+
+		if ((modrm & 7) == SOFT_RSP)
+			modrm ^= 1;
+		if (wide)
+			code[n++] = 0x48;
+		switch (next_random(seed) % 8) {
+		case 0:
+		case 1: code[n++] = (uint8_t)((next_random(seed) % 8) << 3 | 1); break;
+		case 2: code[n++] = 0x85; break; /* TEST */
+		case 3:
+			code[n++] = 0x83;
+			code[n++] = modrm;
+			modrm = (uint8_t)next_random(seed);
+			break;
+		case 4:
+			code[n++] = 0xc1;
+			code[n++] = modrm;
+			modrm = (uint8_t)next_random(seed);
+			break;
+		case 5: code[n++] = 0x89; break; /* MOV */
+		case 6: /* CMOVcc */
+			code[n++] = 0x0f;
+			code[n++] = 0x40 | (next_random(seed) & 15);
+			if (((modrm >> 3) & 7) == SOFT_RSP)
+				modrm ^= 8;
+			break;
+		default: code[n++] = 0xd1; break; /* shifts by one */
+		}
+		code[n++] = modrm;
+	}
+	code[n++] = 0xf4;
+	return n;
+}
+
+/* A block leaves the same registers and flags as its instructions one by one. */
+static void test_blocks_are_their_instructions(void **state)
+{
+	struct guest *guest = *state;
+	struct soft_cpu *cpu = guest->cpu;
+	uint8_t code[256];
+	uint64_t seed = 1;
+
+	start_long(guest);
+	for (unsigned round = 0; round < 3000; round++) {
+		uint64_t regs[16], after[16];
+		size_t size = random_code(code, &seed);
+		uint16_t cc;
+
+		load(guest, code, size);
+		soft_code_flush(cpu);
+		for (unsigned i = 0; i < 16; i++)
+			regs[i] = i == SOFT_RSP ? STACK : next_random(&seed) << (i * 2);
+		memcpy(cpu->regs, regs, sizeof(regs));
+		cpu->regs[SOFT_RIP] = CODE;
+		cpu->halted = false;
+		cpu->cc = 0;
+		expect_halt(guest);
+		memcpy(after, cpu->regs, sizeof(after));
+		cc = cpu->cc;
+		memcpy(cpu->regs, regs, sizeof(regs));
+		cpu->regs[SOFT_RIP] = CODE;
+		cpu->halted = false;
+		cpu->cc = 0;
+		cpu->limit = 0;
+		while (!cpu->halted) {
+			cpu->shadow = true; /* one instruction at a time */
+			cpu->limit = 3;
+			assert_int_equal(soft_cpu_run(cpu, NULL, 0), ENGINE_EXIT_KICKED);
+		}
+		assert_memory_equal(after, cpu->regs, sizeof(after));
+		assert_int_equal(cc, cpu->cc);
+	}
+}
+
 /* ---- debug, real mode ---- */
 
 GUEST(single_step, ".code64", "pushq $0x102; popfq; single_step_at: nop; nop; hlt");
@@ -590,6 +680,7 @@ int main(void)
 		cmocka_unit_test(test_self_modifying),
 		cmocka_unit_test(test_crossing_code),
 		cmocka_unit_test(test_device_writes_code),
+		cmocka_unit_test(test_blocks_are_their_instructions),
 		cmocka_unit_test(test_single_step),
 		cmocka_unit_test(test_real_mode),
 	};
