@@ -21,6 +21,7 @@ enum {
 	WHILE_MS = 50, /* the rate is measured for a round trip, and for so long */
 	PING_INTERVAL_MS = 10, /* between pings behind few bytes */
 	QUANTUM_MAX = 256 << 10, /* bytes without a ping */
+	FIRST_BYTES = 16 << 10, /* fewer tell nothing of a rate: the viewer may be busy with itself */
 };
 
 void pace_model_init(struct pace_model *model)
@@ -176,13 +177,15 @@ static void measure(struct pace_model *model, const struct pace_ping *ping, uint
 	model->busy_ns += now_ns - MIN(since_ns, now_ns);
 }
 
-static void learn_rate(struct pace_model *model, uint64_t now_ns)
+static void learn_rate(struct pace_model *model, bool held, uint64_t now_ns)
 {
 	uint64_t passed_ns = now_ns - model->while_ns;
 	uint64_t rate = model->busy_bytes * 1000 / MAX(model->busy_ns / 1000, 1000ull) * 1000;
 	bool busy = model->busy_ns >= passed_ns / 2;
 
 	if (!model->rate) {
+		if (model->busy_bytes < FIRST_BYTES && !held)
+			return;
 		model->rate = rate;
 	} else {
 		if (passed_ns < MAX(model->rtt_ns, WHILE_MS * MS))
@@ -202,7 +205,7 @@ static void size_window(struct pace_model *model, uint64_t arrived, bool held)
 	uint64_t queue_ns = MAX(QUEUE_MS * MS, model->rtt_ns / 8);
 	uint64_t window = window_of(bytes_in(model->rate, model->rtt_ns + queue_ns));
 
-	if (model->starting) {
+	if (model->starting || !model->rate) {
 		if (held)
 			model->window = window_of(model->window + arrived);
 		return;
@@ -222,7 +225,7 @@ static void learn(struct pace_model *model, const struct pace_ping *ping, uint64
 	if (arrived && model->queue_ns > QUEUE_MS * MS)
 		model->starting = false;
 	if (!model->starting)
-		learn_rate(model, now_ns);
+		learn_rate(model, held, now_ns);
 	size_window(model, arrived, held);
 	model->delivered = ping->position;
 	model->delivered_ns = now_ns;
@@ -298,7 +301,7 @@ size_t pace_model_room(struct pace_model *model)
 
 size_t pace_model_spare(struct pace_model *model, uint64_t now_ns, uint64_t *wait_ns)
 {
-	uint64_t window = model->starting
+	uint64_t window = model->starting || !model->rate
 		? model->window / 2
 		: window_of(bytes_in(model->rate, model->rtt_ns + SPARE_MS * MS));
 

@@ -284,6 +284,21 @@ static void test_busy_viewer(void **state)
 	}
 }
 
+/* Few bytes that a viewer is slow with, busy with its start, tell nothing of the link. */
+static void test_slow_start(void **state)
+{
+	struct sim sim;
+
+	(void)state;
+	begin(&sim, 100000, 50);
+	sim.hiccup_ns = 300 * MS;
+	sim.echo_every_ns = 20 * MS;
+	sim.echo_due_ns = sim.now_ns;
+	run(&sim, 700 * MS);
+	assert_true(sim.echoes > 20);
+	assert_true(!sim.model.rate || sim.model.rate > sim.bytes_per_s / 100);
+}
+
 /* A video of a little more than the link carries, and somebody who types beside it. */
 static void test_echo_beside_video(void **state)
 {
@@ -410,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_way_gets_longer),
 		cmocka_unit_test(test_jitter),
 		cmocka_unit_test(test_busy_viewer),
+		cmocka_unit_test(test_slow_start),
 		cmocka_unit_test(test_echo_beside_video),
 		cmocka_unit_test(test_nothing_when_idle),
 		cmocka_unit_test(test_no_answers),
