@@ -291,10 +291,11 @@ static void test_slow_start(void **state)
 
 	(void)state;
 	begin(&sim, 100000, 50);
-	sim.hiccup_ns = 300 * MS;
 	sim.echo_every_ns = 20 * MS;
 	sim.echo_due_ns = sim.now_ns;
-	run(&sim, 700 * MS);
+	run(&sim, 50 * MS);
+	sim.delay_ns = 150 * MS;
+	run(&sim, 650 * MS);
 	assert_true(sim.echoes > 20);
 	assert_true(!sim.model.rate || sim.model.rate > sim.bytes_per_s / 100);
 }
