@@ -40,7 +40,13 @@ uint64_t soft_tsc_hz(void)
 
 uint64_t soft_tsc(const struct soft_cpu *cpu)
 {
-	return __rdtsc() + (uint64_t)cpu->tsc_offset;
+	uint64_t tsc;
+
+	/* Not before what came before it, nor after what follows: CPUs compare their counters. */
+	_mm_lfence();
+	tsc = __rdtsc();
+	_mm_lfence();
+	return tsc + (uint64_t)cpu->tsc_offset;
 }
 
 uint64_t soft_tsc_to_ns(const struct soft_cpu *cpu, uint64_t tsc)
