@@ -245,6 +245,31 @@ static bool text_is_exact(const struct judge *judge)
 		(rect_empty(&draw->text.back_area) || draw->text.back_brush.type == BRUSH_SOLID);
 }
 
+/* Whether it is the same done once or twice. */
+static bool rop_is_idempotent(const struct rop *rop)
+{
+	switch (rop->op) {
+	case ROP_PUT:
+	case ROP_BLACKNESS:
+	case ROP_WHITENESS: return true;
+	case ROP_OR:
+	case ROP_AND: return !rop->invert_dest && !rop->invert_result;
+	case ROP_XOR:
+	case ROP_INVERS: break;
+	}
+	return false;
+}
+
+/* Dashes each canvas begins in its own way, and where a path crosses itself they differ in how often
+ * they draw the pixel. */
+static bool stroke_is_exact(const struct judge *judge)
+{
+	const struct draw *draw = judge->draw;
+
+	return !draw->stroke.dash_count && rop_is_idempotent(&draw->stroke.rop) &&
+		brush_is_exact(judge, &draw->stroke.brush);
+}
+
 static bool is_exact(const struct judge *judge)
 {
 	const struct draw *draw = judge->draw;
@@ -268,10 +293,7 @@ static bool is_exact(const struct judge *judge)
 			source_is_exact(judge, &draw->transparent.source, &draw->transparent.area);
 	case DRAW_ALPHA_BLEND: return alpha_blend_is_exact(judge);
 	case DRAW_COMPOSITE: return composite_is_exact(judge);
-	/* Dashes, too, each canvas begins in its own way. */
-	case DRAW_STROKE:
-		return deep && !draw->stroke.dash_count &&
-			brush_is_exact(judge, &draw->stroke.brush);
+	case DRAW_STROKE: return deep && stroke_is_exact(judge);
 	case DRAW_TEXT: return text_is_exact(judge);
 	case DRAW_TYPES: break;
 	}
