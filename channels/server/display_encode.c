@@ -49,11 +49,10 @@ static void begin_source(struct beginning *b, const struct draw_source *source,
 	begin(b, PART_SOURCE, source->image, &sent, flags);
 }
 
-static void begin_brush(
-	struct beginning *b, enum encoding_part part, const struct brush *brush, uint32_t flags)
+static void begin_brush(struct beginning *b, const struct brush *brush)
 {
 	if (brush->type == BRUSH_PATTERN)
-		begin(b, part, brush->pattern.image, NULL, PICTURE_WHOLE | flags);
+		begin(b, PART_BRUSH, brush->pattern.image, NULL, PICTURE_WHOLE | PICTURE_COPIED);
 }
 
 static void begin_mask(struct beginning *b, const struct draw_mask *mask)
@@ -72,7 +71,7 @@ static void begin_parts(struct beginning *b, const struct draw *draw)
 {
 	switch (draw->type) {
 	case DRAW_FILL:
-		begin_brush(b, PART_BRUSH, &draw->fill.brush, PICTURE_COPIED);
+		begin_brush(b, &draw->fill.brush);
 		begin_mask(b, &draw->fill.mask);
 		break;
 	case DRAW_COPY:
@@ -81,12 +80,12 @@ static void begin_parts(struct beginning *b, const struct draw *draw)
 		break;
 	case DRAW_OPAQUE:
 		begin_source(b, &draw->opaque.source, &draw->opaque.area, PICTURE_COPIED);
-		begin_brush(b, PART_BRUSH, &draw->opaque.brush, PICTURE_COPIED);
+		begin_brush(b, &draw->opaque.brush);
 		begin_mask(b, &draw->opaque.mask);
 		break;
 	case DRAW_ROP3:
 		begin_source(b, &draw->rop3.source, &draw->rop3.area, PICTURE_COPIED);
-		begin_brush(b, PART_BRUSH, &draw->rop3.brush, PICTURE_COPIED);
+		begin_brush(b, &draw->rop3.brush);
 		begin_mask(b, &draw->rop3.mask);
 		break;
 	case DRAW_TRANSPARENT:
@@ -96,12 +95,8 @@ static void begin_parts(struct beginning *b, const struct draw *draw)
 		begin_source(b, &draw->alpha_blend.source, &draw->alpha_blend.area, 0);
 		break;
 	case DRAW_COMPOSITE: begin_composite(b, draw); break;
-	case DRAW_STROKE: begin_brush(b, PART_BRUSH, &draw->stroke.brush, PICTURE_COPIED); break;
-	case DRAW_TEXT:
-		begin_brush(b, PART_BRUSH, &draw->text.brush, 0); /* it is blended */
-		if (!rect_empty(&draw->text.back_area))
-			begin_brush(b, PART_BACK_BRUSH, &draw->text.back_brush, PICTURE_COPIED);
-		break;
+	case DRAW_STROKE: begin_brush(b, &draw->stroke.brush); break;
+	case DRAW_TEXT: /* its brushes are solid: display_draw_is_exact() */
 	case DRAW_COPY_BITS:
 	case DRAW_TYPES: break;
 	}
@@ -183,8 +178,7 @@ static void set_source(struct proto_image *out, struct encoding *encoding,
 	set_image(out, encoding, PART_SOURCE, source, sent);
 }
 
-static void set_brush(struct proto_brush *out, struct encoding *encoding, enum encoding_part part,
-	const struct brush *brush)
+static void set_brush(struct proto_brush *out, struct encoding *encoding, const struct brush *brush)
 {
 	struct rect all = { 0 };
 
@@ -195,7 +189,7 @@ static void set_brush(struct proto_brush *out, struct encoding *encoding, enum e
 	} else if (brush->type == BRUSH_PATTERN) {
 		out->type = SPICE_BRUSH_TYPE_PATTERN;
 		out->origin = brush->pattern_origin;
-		set_image(&out->pattern, encoding, part, &brush->pattern, &all);
+		set_image(&out->pattern, encoding, PART_BRUSH, &brush->pattern, &all);
 	}
 }
 
@@ -225,7 +219,7 @@ static int pack_fill(struct encoding *encoding, struct buf *body)
 	struct msg_draw_fill msg = { .rop = proto_rop(&draw->fill.rop, PROTO_ROP_BRUSH) };
 
 	set_base(&msg.base, encoding);
-	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->fill.brush);
+	set_brush(&msg.brush, encoding, &draw->fill.brush);
 	set_mask(&msg.mask, encoding, &draw->fill.mask);
 	return msg_draw_fill_pack(body, &msg);
 }
@@ -261,7 +255,7 @@ static int pack_opaque(struct encoding *encoding, struct buf *body)
 
 	set_base(&msg.base, encoding);
 	set_source(&msg.source, encoding, &draw->opaque.source, &draw->opaque.area, &msg.area);
-	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->opaque.brush);
+	set_brush(&msg.brush, encoding, &draw->opaque.brush);
 	set_mask(&msg.mask, encoding, &draw->opaque.mask);
 	return msg_draw_opaque_pack(body, &msg);
 }
@@ -274,7 +268,7 @@ static int pack_rop3(struct encoding *encoding, struct buf *body)
 
 	set_base(&msg.base, encoding);
 	set_source(&msg.source, encoding, &draw->rop3.source, &draw->rop3.area, &msg.area);
-	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->rop3.brush);
+	set_brush(&msg.brush, encoding, &draw->rop3.brush);
 	set_mask(&msg.mask, encoding, &draw->rop3.mask);
 	return msg_draw_rop3_pack(body, &msg);
 }
@@ -360,7 +354,7 @@ static int pack_stroke(struct encoding *encoding, struct buf *body)
 		.back_rop = proto_rop(&draw->stroke.back_rop, PROTO_ROP_BRUSH) };
 
 	set_base(&msg.base, encoding);
-	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->stroke.brush);
+	set_brush(&msg.brush, encoding, &draw->stroke.brush);
 	return msg_draw_stroke_pack(body, &msg);
 }
 
@@ -376,9 +370,9 @@ static int pack_text(struct encoding *encoding, struct buf *body)
 	};
 
 	set_base(&msg.base, encoding);
-	set_brush(&msg.brush, encoding, PART_BRUSH, &draw->text.brush);
+	set_brush(&msg.brush, encoding, &draw->text.brush);
 	if (!rect_empty(&draw->text.back_area))
-		set_brush(&msg.back_brush, encoding, PART_BACK_BRUSH, &draw->text.back_brush);
+		set_brush(&msg.back_brush, encoding, &draw->text.back_brush);
 	return msg_draw_text_pack(body, &msg);
 }
 

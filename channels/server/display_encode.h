@@ -6,7 +6,7 @@
 #include "channels/server/display_queue.h"
 #include "channels/server/picture.h"
 
-enum encoding_part { PART_SOURCE, PART_BRUSH, PART_BACK_BRUSH, PART_MASK, PARTS };
+enum encoding_part { PART_SOURCE, PART_BRUSH, PART_MASK, PARTS };
 
 /* One drawing in the making. Zero-initialised has nothing begun. */
 struct encoding {
