@@ -48,6 +48,14 @@ typedef __m128i sse_stub(__m128i a, __m128i b);
 		".popsection\n");                                                           \
 	extern const uint8_t soft_stubs_##name[] __attribute__((visibility("hidden")))
 #define SSE_STUB(name, imm) ((sse_stub *)(uintptr_t)(soft_stubs_##name + 16 * (unsigned)(imm)))
+/* Two XMM operands and an immediate: imm_NAME, by its stubs. */
+#define SSE_IMMEDIATE_FUNCTION(name)                                           \
+	static void imm_##name(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                      \
+		__m128i b = sse_source(cpu, op), a = sse_get(cpu, op->reg);    \
+                                                                               \
+		sse_set(cpu, op->reg, SSE_STUB(name, op->imm8)(a, b));         \
+	}
 
 /* ---- what is hot: functions of ops, not of rows ---- */
 

@@ -143,19 +143,12 @@ SSE_STUBS(pshuflw);
 SSE_STUBS(pcmpestrm);
 SSE_STUBS(pcmpistrm);
 
-#define IMMEDIATE_FUNCTION(name)                                               \
-	static void imm_##name(struct soft_cpu *cpu, const struct soft_op *op) \
-	{                                                                      \
-		__m128i b = sse_source(cpu, op), a = sse_get(cpu, op->reg);    \
-                                                                               \
-		sse_set(cpu, op->reg, SSE_STUB(name, op->imm8)(a, b));         \
-	}
-IMMEDIATE_FUNCTION(palignr)
-IMMEDIATE_FUNCTION(pblendw)
-IMMEDIATE_FUNCTION(mpsadbw)
-IMMEDIATE_FUNCTION(pshufd)
-IMMEDIATE_FUNCTION(pshufhw)
-IMMEDIATE_FUNCTION(pshuflw)
+SSE_IMMEDIATE_FUNCTION(palignr)
+SSE_IMMEDIATE_FUNCTION(pblendw)
+SSE_IMMEDIATE_FUNCTION(mpsadbw)
+SSE_IMMEDIATE_FUNCTION(pshufd)
+SSE_IMMEDIATE_FUNCTION(pshufhw)
+SSE_IMMEDIATE_FUNCTION(pshuflw)
 
 /* ---- what is of its own kind ---- */
 

@@ -308,17 +308,10 @@ SSE_STUBS(shufpd);
 SSE_STUBS(blendps);
 SSE_STUBS(blendpd);
 
-#define IMMEDIATE(name)                                                        \
-	static void imm_##name(struct soft_cpu *cpu, const struct soft_op *op) \
-	{                                                                      \
-		__m128i b = sse_source(cpu, op), a = sse_get(cpu, op->reg);    \
-                                                                               \
-		sse_set(cpu, op->reg, SSE_STUB(name, op->imm8)(a, b));         \
-	}
-IMMEDIATE(shufps)
-IMMEDIATE(shufpd)
-IMMEDIATE(blendps)
-IMMEDIATE(blendpd)
+SSE_IMMEDIATE_FUNCTION(shufps)
+SSE_IMMEDIATE_FUNCTION(shufpd)
+SSE_IMMEDIATE_FUNCTION(blendps)
+SSE_IMMEDIATE_FUNCTION(blendpd)
 
 /* ---- fences and hints ---- */
 
