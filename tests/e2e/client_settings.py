@@ -32,9 +32,6 @@ LOSSY = (
 )
 
 
-# What of 32 x 32 cells is drawn on, two of these on each, in this order (tests/guest/scene_drawings.c).
-CELL, KINDS = 32, """fill opaque copy blend blackness whiteness invers rop3 stroke text transparent
-alpha_blend composite copy_bits""".split()
 DRAWINGS = ("image-compression=auto_glz", "image-compression=lz",
 	"image-compression=glz,zlib-glz-wan-compression=always")
 
@@ -130,16 +127,6 @@ def check_lossy(x, spice, types):
 	qemu.stop()
 
 
-def differing_cells(picture, expected, batch):
-	"""The kinds drawn on each cell that is not as expected."""
-	columns, found = expected.width // CELL, []
-	for cell in range(columns * (expected.height // CELL)):
-		x, y = cell % columns * CELL, cell // columns * CELL
-		if picture.crop(x, y, CELL, CELL).rgb != expected.crop(x, y, CELL, CELL).rgb:
-			found.append([KINDS[(7 * batch + 2 * cell + d) % len(KINDS)] for d in range(2)])
-	return found
-
-
 def check_drawings(x, spice, seed):
 	"""libspice's canvas draws a surface that was composed with a transformation once as if it always
 	were, on the server and in its clients: of cells that are drawn so a few may differ."""
@@ -150,8 +137,8 @@ def check_drawings(x, spice, seed):
 	qemu.wait_serial("batch 1 drawings")
 	expected, cells = qemu.screendump(), []
 	def alike():
-		cells[:] = differing_cells(x.picture(window), expected, 1)
-		return len(cells) < 16 and all({"alpha_blend", "composite"} & set(c) for c in cells)
+		cells[:] = lib_guest.differing_cells(x.picture(window), expected, 1)
+		return len(cells) < 16 and all({"alpha_blend", "composite"} & set(kinds) for _, kinds, _ in cells)
 	try:
 		lib.wait_until(alike, 10, "equal pictures", 0.3)
 	except TimeoutError:
@@ -160,7 +147,7 @@ def check_drawings(x, spice, seed):
 		spice, len(cells), "" if len(cells) < 16 else " " + str(cells[:8])))
 	lib.check(viewer.stop() == 0, "%s: the viewer ends in order" % spice)
 	drawings = counts(viewer.output(), "drawings")
-	lib.check(all(drawings.get(kind, 0) > 50 for kind in KINDS), "%s: came as %s, with %s" % (
+	lib.check(all(drawings.get(kind, 0) > 50 for kind in lib_guest.KINDS), "%s: came as %s, with %s" % (
 		spice, drawings, counts(viewer.output(), "images")))
 	qemu.stop()
 

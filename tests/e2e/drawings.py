@@ -13,9 +13,6 @@ import lib_guest as guest
 import lib_spice as spice
 import lib
 
-CELL, KINDS = 32, ["FILL", "OPAQUE", "COPY", "BLEND", "BLACKNESS", "WHITENESS", "INVERS", "ROP3",
-	"STROKE", "TEXT", "TRANSPARENT", "ALPHA_BLEND", "COMPOSITE", "COPY_BITS"]
-
 
 class GtkViewer(lib.Process):
 	"""spice-gtk's library, headless."""
@@ -38,18 +35,6 @@ class GtkViewer(lib.Process):
 		return shown
 
 
-def differing_cells(picture, expected, batch):
-	"""How many cells differ, and what the first ones hold."""
-	columns, found = picture.width // CELL, []
-	for cell in range(columns * (picture.height // CELL)):
-		x, y = cell % columns * CELL, cell // columns * CELL
-		part = picture.crop(x, y, CELL, CELL).difference(expected.crop(x, y, CELL, CELL))
-		if part is not None:
-			kinds = [KINDS[(7 * batch + 2 * cell + d) % len(KINDS)] for d in range(2)]
-			found.append("%d (%s): %s" % (cell, ", ".join(kinds), part))
-	return found
-
-
 def compare(name, take, expected, batch):
 	"""Waits for the picture to equal what is expected; tells what differs, and in how many cells."""
 	def equal():
@@ -59,8 +44,10 @@ def compare(name, take, expected, batch):
 	try:
 		lib.wait_until(equal, 8, "equal pictures", 0.2)
 	except TimeoutError:
-		cells = differing_cells(take(), expected, batch)
-	lib.note("batch %d: %s: %s" % (batch, name, "; ".join(cells[:12]) or "every pixel"))
+		cells = guest.differing_cells(take(), expected, batch)
+	lib.note("batch %d: %s: %s" % (batch, name, "; ".join(
+		"%d (%s): %s" % (cell, ", ".join(kinds), part) for cell, kinds, part in cells[:12]) or
+		"every pixel"))
 	return len(cells)
 
 

@@ -85,6 +85,23 @@ def reference(append="test=still"):
 	return picture
 
 
+# What test=drawings draws on its cells, two of these on each, in this order (scene_drawings.c).
+CELL, KINDS = 32, """fill opaque copy blend blackness whiteness invers rop3 stroke text transparent
+alpha_blend composite copy_bits""".split()
+
+
+def differing_cells(picture, expected, batch):
+	"""Each cell that is not as expected: its number, the kinds drawn on it, the difference."""
+	columns, found = expected.width // CELL, []
+	for cell in range(columns * (expected.height // CELL)):
+		x, y = cell % columns * CELL, cell // columns * CELL
+		part = picture.crop(x, y, CELL, CELL).difference(expected.crop(x, y, CELL, CELL))
+		if part is not None:
+			kinds = [KINDS[(7 * batch + 2 * cell + d) % len(KINDS)] for d in range(2)]
+			found.append((cell, kinds, part))
+	return found
+
+
 def spicy_screenshot(port, path, timeout_s=60):
 	"""The picture that spice-gtk's screenshot program takes."""
 	lib.need("spicy-screenshot")
