@@ -11,6 +11,7 @@
 struct beginning {
 	struct encoding *encoding;
 	struct image_sender *sender;
+	const struct rect *frame; /* of the source */
 	enum surface_format target;
 	uint32_t flags;
 	loop_fn *ready;
@@ -26,8 +27,8 @@ static void begin(struct beginning *b, enum encoding_part part, struct image *im
 	if (!image || b->ret < 0)
 		return;
 	all = (struct rect){ 0, 0, (int32_t)image->width, (int32_t)image->height };
-	b->encoding->pictures[part] = image_sender_begin(
-		b->sender, image, area ? area : &all, b->target, flags, b->ready, b->opaque);
+	b->encoding->pictures[part] = image_sender_begin(b->sender, image, area ? area : &all,
+		part == PART_SOURCE ? b->frame : NULL, b->target, flags, b->ready, b->opaque);
 	if (!b->encoding->pictures[part])
 		b->ret = -ENOMEM;
 }
@@ -103,11 +104,12 @@ static void begin_parts(struct beginning *b, const struct draw *draw)
 }
 
 int encoding_begin(struct encoding *encoding, struct image_sender *sender, const struct draw *draw,
-	const struct region *region, enum surface_format target, uint32_t flags, loop_fn *ready,
-	void *opaque)
+	const struct region *region, const struct rect *frame, enum surface_format target,
+	uint32_t flags, loop_fn *ready, void *opaque)
 {
 	struct beginning b = { .encoding = encoding,
 		.sender = sender,
+		.frame = frame,
 		.target = target,
 		.flags = flags,
 		.ready = ready,

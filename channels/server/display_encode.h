@@ -17,10 +17,10 @@ struct encoding {
 };
 
 /* Begins the pictures of a drawing, of which only `region` is to be drawn, on a surface of format
- * `target`; `flags` are PICTURE_MAY_LOSE or 0. -ENOMEM. */
+ * `target`; `frame` is what viewers may keep of its source, NULL: all; `flags` are PICTURE_MAY_LOSE or 0. -ENOMEM. */
 int encoding_begin(struct encoding *encoding, struct image_sender *sender, const struct draw *draw,
-	const struct region *region, enum surface_format target, uint32_t flags, loop_fn *ready,
-	void *opaque);
+	const struct region *region, const struct rect *frame, enum surface_format target,
+	uint32_t flags, loop_fn *ready, void *opaque);
 bool encoding_ready(const struct encoding *encoding);
 /* Once it is ready: whether any of its pictures is inexact. */
 bool encoding_lossy(const struct encoding *encoding);

@@ -133,6 +133,7 @@ static void begin(struct display_pump *pump, struct queue_item *item, bool pixel
 {
 	struct pump_job *job = job_at(pump, pump->count++);
 	struct rect extents = region_extents(&item->region);
+	const struct rect *frame = rect_empty(&item->frame) ? NULL : &item->frame;
 	uint32_t flags = 0;
 
 	*job = (struct pump_job){ .pump = pump, .item = item, .pixels = pixels };
@@ -144,7 +145,7 @@ static void begin(struct display_pump *pump, struct queue_item *item, bool pixel
 		if (!exactly && item->draw->type == DRAW_COPY && draw_is_opaque(item->draw))
 			flags = PICTURE_MAY_LOSE;
 		job->failed = encoding_begin(&job->encoding, pump->images, item->draw,
-				      &item->region,
+				      &item->region, frame,
 				      pump->queue->views[item->surface_id].sent_format, flags,
 				      on_picture_ready, job) < 0;
 	}
@@ -166,6 +167,24 @@ static size_t piece_bytes(struct display_pump *pump)
 	if (rate > 0 && rate < SLOW_RATE)
 		piece = (size_t)rate / PIECE_TIME_PART * PACKED;
 	return MIN(MAX(piece, (size_t)PIECE_BYTES_LEAST), (size_t)PIECE_BYTES);
+}
+
+/* On a link where pictures go in pieces, what cannot be cut is no larger. */
+static size_t whole_bytes(struct display_pump *pump)
+{
+	size_t piece = piece_bytes(pump);
+
+	return piece < PIECE_BYTES ? piece : QUEUE_DRAW_BYTES_MAX;
+}
+
+/* Whether the viewer has what the drawing shows; as its picture will be asked for. */
+static bool viewer_has(void *opaque, const struct queue_item *item, const struct image *image)
+{
+	struct display_pump *pump = opaque;
+	bool blends = item->draw->type == DRAW_ALPHA_BLEND;
+
+	return image_sender_has(pump->images, image,
+		pump->queue->views[item->surface_id].sent_format, blends ? 0 : PICTURE_COPIED);
 }
 
 static struct queue_item *captured_item(
@@ -211,11 +230,15 @@ static bool begin_dirty(struct display_pump *pump, bool refine)
 
 static bool begin_next(struct display_pump *pump)
 {
+	struct queue_parts parts = {
+		.max_bytes = piece_bytes(pump), .has = viewer_has, .opaque = pump
+	};
 	struct queue_item *item;
 
+	parts.kept_too = parts.max_bytes < PIECE_BYTES;
 	if (pump->items_in_a_row >= ITEMS_IN_A_ROW && begin_dirty(pump, false))
 		return true;
-	item = display_queue_pop(pump->queue, piece_bytes(pump));
+	item = display_queue_pop(pump->queue, &parts);
 	if (item) {
 		pump->items_in_a_row++;
 		begin(pump, item, false, false);
@@ -261,6 +284,7 @@ void display_pump_run(struct display_pump *pump)
 	}
 	if (pump->count == 0 && display_queue_backlog(pump->queue) == 0)
 		send_mark(pump);
+	pump->queue->whole_bytes = whole_bytes(pump);
 	watch_rest(pump);
 	link_flush(pump->channel->link);
 	pump->running = false;

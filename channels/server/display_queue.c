@@ -9,7 +9,6 @@
 enum {
 	ITEMS_MAX = 4096,
 	BYTES_MAX = 16 << 20, /* of images that only the queue may keep alive */
-	DRAW_BYTES_MAX = 8 << 20, /* a drawing that keeps more is sent as pixels */
 	/* How far back one looks for what a drawing hides: the larger it is, the more there is to
 	 * gain, and the more it costs anyway. */
 	LOOKS_LEAST = 64,
@@ -559,6 +558,7 @@ void display_queue_draw(struct display_queue *queue, struct draw *draw)
 	struct queue_view *view = &queue->views[id];
 	struct queue_item *item;
 	struct region region;
+	struct rect part;
 
 	/* The first picture will show it. */
 	if (!view->created || view->no_picture)
@@ -567,7 +567,8 @@ void display_queue_draw(struct display_queue *queue, struct draw *draw)
 	display_draw_region(draw, queue->surfaces[id].surface, &region);
 	stamp(view, &region);
 	item = NULL;
-	if (!region_empty(&region) && draw_memory(draw) <= DRAW_BYTES_MAX &&
+	if (!region_empty(&region) && draw_memory(draw) <= QUEUE_DRAW_BYTES_MAX &&
+		(draw_memory(draw) <= queue->whole_bytes || queue_parted_source(draw, &part)) &&
 		display_draw_is_exact(draw, queue->surfaces, &queue->abilities) &&
 		!reads_missing(queue, draw))
 		item = queue_item_create(QUEUE_DRAW, id);
@@ -661,6 +662,7 @@ int display_queue_init(struct display_queue *queue, const struct server_surface 
 	memset(queue, 0, sizeof(*queue));
 	queue->surfaces = surfaces;
 	queue->abilities = *abilities;
+	queue->whole_bytes = QUEUE_DRAW_BYTES_MAX;
 	queue->views = calloc(DISPLAY_MAX_SURFACES, sizeof(*queue->views));
 	if (!queue->views)
 		return -ENOMEM;

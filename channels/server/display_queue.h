@@ -31,6 +31,7 @@ struct queue_item {
 	/* QUEUE_DRAW: a reference, and the pixels that it has to draw */
 	struct draw *draw;
 	struct region region;
+	struct rect frame; /* what viewers may keep of its picture as one; empty: all */
 	size_t bytes;
 	struct queue_item *prev, *next;
 	struct queue_item *next_pixels; /* of the view */
@@ -52,6 +53,8 @@ struct queue_view {
 	bool no_picture; /* nothing was sent to one who came late: at first it goes whole */
 };
 
+enum { QUEUE_DRAW_BYTES_MAX = 8 << 20 };
+
 struct display_queue {
 	const struct server_surface *surfaces; /* DISPLAY_MAX_SURFACES, as they are now */
 	struct draw_abilities abilities;
@@ -61,6 +64,9 @@ struct display_queue {
 	uint32_t used_count;
 	bool may_be_dirty; /* some view; false: none is */
 	bool may_be_stale;
+	/* A drawing that cannot be sent in parts and keeps more is sent as
+	 * pixels; at first QUEUE_DRAW_BYTES_MAX, which is the most of any. */
+	size_t whole_bytes;
 	uint32_t unweighed; /* drawings since commands and pictures were last compared */
 	struct queue_item *first, *last;
 	uint32_t items;
@@ -91,9 +97,19 @@ enum { QUEUE_REST_MS = 100 };
 bool display_queue_restless(struct display_queue *queue);
 void display_queue_rest(struct display_queue *queue);
 
-/* The next item, to be sent and freed; NULL when there is none. Of a plain picture that is large at
- * most about `max_bytes` at four a pixel: the rest stays first. */
-struct queue_item *display_queue_pop(struct display_queue *queue, size_t max_bytes);
+/* How large pictures are cut. Those that viewers are to keep stay whole, unless `kept_too`: then it
+ * is by rows that do not depend on what is seen of them, so that each part can be kept and comes
+ * again. One that the viewer has (`has`, may be NULL) stays whole. */
+struct queue_parts {
+	size_t max_bytes; /* at four a pixel, about */
+	bool kept_too;
+	bool (*has)(void *opaque, const struct queue_item *item, const struct image *image);
+	void *opaque;
+};
+
+/* The next item, to be sent and freed; NULL when there is none. Of one with a large picture the
+ * rest stays first. */
+struct queue_item *display_queue_pop(struct display_queue *queue, const struct queue_parts *parts);
 /* One with an empty region and no drawing; NULL: no memory. */
 struct queue_item *queue_item_create(enum queue_kind kind, uint32_t surface_id);
 void queue_item_free(struct queue_item *item); /* NULL is ignored */

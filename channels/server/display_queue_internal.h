@@ -26,6 +26,9 @@ void queue_add_made_of(const struct display_queue *queue, const struct draw *dra
  * surface. */
 bool queue_init_area(struct region *region, const struct display_queue *queue, uint32_t id,
 	const struct rect *area);
+/* The picture of a drawing that can be sent in parts, and the area of it that falls on the
+ * drawing's box; NULL: it cannot. */
+const struct image *queue_parted_source(const struct draw *draw, struct rect *area);
 uint64_t queue_rect_pixels(const struct rect *rect);
 uint64_t queue_region_pixels(const struct region *region);
 

@@ -11,29 +11,81 @@ static void limit_rows(struct rect *area, size_t max_bytes)
 		area->bottom = area->top + (int32_t)rows;
 }
 
-/* Worth sending in parts: a large picture, or one of which little is seen. One that viewers are to
- * keep goes whole. */
-static bool has_parts(const struct queue_item *item, size_t max_bytes)
+/* A pattern would go with each part. */
+const struct image *queue_parted_source(const struct draw *draw, struct rect *area)
 {
-	struct rect extents = region_extents(&item->region);
+	if (!display_draw_can_crop(draw))
+		return NULL;
+	switch (draw->type) {
+	case DRAW_COPY: *area = draw->copy.area; return draw->copy.source.image;
+	case DRAW_OPAQUE:
+		*area = draw->opaque.area;
+		return draw->opaque.brush.type == BRUSH_PATTERN ? NULL : draw->opaque.source.image;
+	case DRAW_ROP3:
+		*area = draw->rop3.area;
+		return draw->rop3.brush.type == BRUSH_PATTERN ? NULL : draw->rop3.source.image;
+	case DRAW_TRANSPARENT:
+		*area = draw->transparent.area;
+		return draw->transparent.source.image;
+	case DRAW_ALPHA_BLEND:
+		*area = draw->alpha_blend.area;
+		return draw->alpha_blend.source.image;
+	default: return NULL;
+	}
+}
 
-	return item->draw->type == DRAW_COPY && item->draw->copy.source.image &&
-		!(item->draw->copy.source.image->flags & IMAGE_CACHE_ME) &&
-		display_draw_can_crop(item->draw) &&
-		(queue_rect_pixels(&extents) * 4 > max_bytes ||
-			queue_rect_pixels(&extents) > 2 * queue_region_pixels(&item->region));
+/* Worth sending in parts: a large picture, or one of which little is seen. Of those that viewers are
+ * to keep, *frame is the first row's. */
+static bool has_parts(
+	const struct queue_item *item, const struct queue_parts *parts, struct rect *frame)
+{
+	struct rect extents = region_extents(&item->region), area;
+	const struct image *image = queue_parted_source(item->draw, &area);
+	uint64_t rows;
+	int32_t top;
+
+	if (!image)
+		return false;
+	if (!(image->flags & IMAGE_CACHE_ME))
+		return queue_rect_pixels(&extents) * 4 > parts->max_bytes ||
+			queue_rect_pixels(&extents) > 2 * queue_region_pixels(&item->region);
+	rows = parts->max_bytes / ((uint64_t)image->width * 4);
+	if (!parts->kept_too || rows >= image->height ||
+		(parts->has && parts->has(parts->opaque, item, image)))
+		return false;
+	while (rows & (rows - 1))
+		rows &= rows - 1;
+	rows = MAX(rows, (uint64_t)1);
+	top = extents.top - item->draw->box.top + area.top;
+	top -= top % (int32_t)rows;
+	*frame = (struct rect){ 0, top, (int32_t)image->width,
+		MIN(top + (int32_t)rows, (int32_t)image->height) };
+	return true;
+}
+
+/* The rows of a drawing that show a frame of its picture. */
+static void limit_to_frame(struct rect *rows, const struct draw *draw, const struct rect *frame)
+{
+	struct rect area;
+
+	queue_parted_source(draw, &area);
+	rows->bottom = MIN(rows->bottom, frame->bottom - area.top + draw->box.top);
 }
 
 /* Takes the upper part of the first item; NULL: it cannot be parted. */
-static struct queue_item *pop_part(struct display_queue *queue, size_t max_bytes)
+static struct queue_item *pop_part(struct display_queue *queue, const struct queue_parts *parts)
 {
 	struct queue_item *first = queue->first, *part;
-	struct rect area = region_extents(&first->region);
+	struct rect area = region_extents(&first->region), frame = { 0 };
 
-	if (!has_parts(first, max_bytes) ||
+	if (!has_parts(first, parts, &frame) ||
 		!(part = queue_item_create(QUEUE_DRAW, first->surface_id)))
 		return NULL;
-	limit_rows(&area, max_bytes);
+	part->frame = frame;
+	if (rect_empty(&frame))
+		limit_rows(&area, parts->max_bytes);
+	else
+		limit_to_frame(&area, first->draw, &frame);
 	region_copy(&part->region, &first->region);
 	region_intersect_rect(&part->region, &area);
 	area = region_extents(&part->region);
@@ -48,7 +100,7 @@ static struct queue_item *pop_part(struct display_queue *queue, size_t max_bytes
 	return part;
 }
 
-struct queue_item *display_queue_pop(struct display_queue *queue, size_t max_bytes)
+struct queue_item *display_queue_pop(struct display_queue *queue, const struct queue_parts *parts)
 {
 	struct queue_item *item, *part;
 
@@ -61,7 +113,7 @@ struct queue_item *display_queue_pop(struct display_queue *queue, size_t max_byt
 			queue_drop(queue, item);
 			continue;
 		}
-		part = item->kind == QUEUE_DRAW ? pop_part(queue, max_bytes) : NULL;
+		part = item->kind == QUEUE_DRAW ? pop_part(queue, parts) : NULL;
 		if (part)
 			return part;
 		queue_unlink(queue, item);

@@ -2,6 +2,7 @@
 /* One viewer's pictures: what it has in its caches, and its GLZ dictionary. */
 #include "channels/server/picture.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ enum picture_cached { CACHED_NOT, CACHED_NOW, CACHED_ALREADY };
 struct picture {
 	struct image_sender *sender; /* NULL: gone */
 	struct image *image;
+	struct rect frame; /* what the viewer may keep of it as one, */
+	uint64_t id; /* under this id */
 	struct rect area; /* what is sent of it */
 	enum picture_cached cached;
 	bool inval_all; /* all that the viewer keeps is to be forgotten before */
@@ -389,18 +392,51 @@ static void invalidate(struct picture *picture, uint64_t id)
 		(struct proto_resource){ .type = SPICE_RES_TYPE_PIXMAP, .id = id };
 }
 
-/* Whether the viewer is to keep the picture, which it then gets whole and exactly. */
-static bool worth_keeping(
-	struct image_sender *sender, const struct image *image, const struct rect *area, bool jpeg)
+static uint64_t rect_pixels(const struct rect *r)
 {
-	uint64_t all = (uint64_t)image->width * image->height;
-	uint64_t part = (uint64_t)rect_width(area) * (uint64_t)rect_height(area);
+	return (uint64_t)rect_width(r) * (uint64_t)rect_height(r);
+}
+
+/* Each frame of an image is kept as a picture of its own. That another of the guest's ids may come
+ * out equal (as likely as any 64 bits) a guest could do to itself in simpler ways. */
+static uint64_t frame_id(const struct image *image, const struct rect *frame)
+{
+	uint64_t id = image->id, rows = (uint64_t)frame->top << 32 | (uint32_t)frame->bottom;
+
+	if (frame->top == 0 && frame->bottom == (int32_t)image->height)
+		return id;
+	id ^= rows * 0x9e3779b97f4a7c15ull;
+	id = (id ^ id >> 30) * 0xbf58476d1ce4e5b9ull;
+	id = (id ^ id >> 27) * 0x94d049bb133111ebull;
+	return id ^ id >> 31;
+}
+
+/* Whether the viewer is to keep the picture's frame, which it then gets whole and exactly. */
+static bool worth_keeping(struct picture *picture, bool jpeg)
+{
+	struct image_sender *sender = picture->sender;
+	uint64_t all = rect_pixels(&picture->frame);
+	uint64_t part = rect_pixels(&picture->area);
 
 	if (!pixmap_cache_fits(&sender->pixmaps, all))
 		return false;
 	if (!jpeg && (all <= SMALL_PIXELS || part * 2 >= all))
 		return true;
-	return seen_lately(sender, image->id);
+	return seen_lately(sender, picture->id);
+}
+
+static uint32_t pixmap_needs(enum surface_format target, uint32_t flags)
+{
+	return (flags & PICTURE_COPIED ? 0 : PIXMAP_ALPHA) |
+		(target == SURFACE_ARGB8888 ? PIXMAP_UNUSED_BITS : 0);
+}
+
+bool image_sender_has(struct image_sender *sender, const struct image *image,
+	enum surface_format target, uint32_t flags)
+{
+	return image->flags & IMAGE_CACHE_ME && sender->epoch == sender->server->image_epoch &&
+		pixmap_cache_find(&sender->pixmaps, image->id, pixmap_needs(target, flags)) ==
+		PIXMAP_THERE;
 }
 
 static void consult_pixmaps(
@@ -408,8 +444,7 @@ static void consult_pixmaps(
 {
 	struct image_sender *sender = picture->sender;
 	struct image *image = picture->image;
-	uint32_t has = (flags & PICTURE_COPIED ? 0 : PIXMAP_ALPHA) |
-		(target == SURFACE_ARGB8888 ? PIXMAP_UNUSED_BITS : 0);
+	uint32_t has = pixmap_needs(target, flags);
 	bool making_room = false;
 	uint64_t id;
 
@@ -420,19 +455,18 @@ static void consult_pixmaps(
 	}
 	if (!(image->flags & IMAGE_CACHE_ME) || flags & PICTURE_MASK)
 		return;
-	switch (pixmap_cache_find(&sender->pixmaps, image->id, has)) {
+	switch (pixmap_cache_find(&sender->pixmaps, picture->id, has)) {
 	case PIXMAP_THERE: picture->cached = CACHED_ALREADY; return;
 	case PIXMAP_LACKING:
-		pixmap_cache_remove(&sender->pixmaps, image->id);
-		invalidate(picture, image->id);
+		pixmap_cache_remove(&sender->pixmaps, picture->id);
+		invalidate(picture, picture->id);
 		break;
 	case PIXMAP_MISSING:
-		if (!worth_keeping(sender, image, &picture->area, jpeg))
+		if (!worth_keeping(picture, jpeg))
 			return;
 		break;
 	}
-	if (pixmap_cache_add(
-		    &sender->pixmaps, image->id, (uint64_t)image->width * image->height, has) < 0)
+	if (pixmap_cache_add(&sender->pixmaps, picture->id, rect_pixels(&picture->frame), has) < 0)
 		return;
 	picture->cached = CACHED_NOW;
 	while (pixmap_cache_evict(&sender->pixmaps, &making_room, &id))
@@ -445,8 +479,7 @@ static struct encode_settings settings_for(
 	const struct picture *picture, enum surface_format target, uint32_t flags, bool jpeg)
 {
 	const struct image_sender *sender = picture->sender;
-	uint64_t pixels =
-		(uint64_t)rect_width(&picture->area) * (uint64_t)rect_height(&picture->area);
+	uint64_t pixels = rect_pixels(&picture->area);
 	uint64_t rate = rate_of(sender);
 	struct encode_settings settings = {
 		.as_it_is = flags & PICTURE_MASK,
@@ -475,7 +508,7 @@ static bool begin(struct picture *picture, enum surface_format target, uint32_t 
 
 	consult_pixmaps(picture, target, flags, jpeg);
 	if (picture->cached != CACHED_NOT)
-		picture->area = rect_make(0, 0, (int32_t)image->width, (int32_t)image->height);
+		picture->area = picture->frame;
 	if (picture->cached == CACHED_ALREADY) {
 		picture->ready = true;
 		return true;
@@ -487,7 +520,7 @@ static bool begin(struct picture *picture, enum surface_format target, uint32_t 
 	if (!picture->shared) {
 		/* It is not sent. What it would have had forgotten is now forgotten with it. */
 		if (picture->cached == CACHED_NOW)
-			pixmap_cache_remove(&sender->pixmaps, image->id);
+			pixmap_cache_remove(&sender->pixmaps, picture->id);
 		return false;
 	}
 	start(picture);
@@ -495,8 +528,8 @@ static bool begin(struct picture *picture, enum surface_format target, uint32_t 
 }
 
 struct picture *image_sender_begin(struct image_sender *sender, struct image *image,
-	const struct rect *area, enum surface_format target, uint32_t flags, loop_fn *ready,
-	void *opaque)
+	const struct rect *area, const struct rect *frame, enum surface_format target,
+	uint32_t flags, loop_fn *ready, void *opaque)
 {
 	struct rect bounds = { 0, 0, (int32_t)image->width, (int32_t)image->height };
 	struct picture *picture = calloc(1, sizeof(*picture));
@@ -508,6 +541,10 @@ struct picture *image_sender_begin(struct image_sender *sender, struct image *im
 	picture->sender = sender;
 	picture->image = image_ref(image);
 	picture->area = whole ? bounds : *area;
+	picture->frame = whole || !frame ? bounds : *frame;
+	assert(picture->frame.left == 0 && picture->frame.right == bounds.right &&
+		rect_contains(&picture->frame, &picture->area));
+	picture->id = frame_id(image, &picture->frame);
 	picture->mask = flags & PICTURE_MASK;
 	picture->on_ready = ready;
 	picture->opaque = opaque;
@@ -552,9 +589,9 @@ size_t picture_bytes(const struct picture *picture)
 		return 0;
 	if (picture->glz_type)
 		return picture->glz.size;
-	if (is_own_bitmap(picture))
-		return (size_t)picture->image->stride * picture->image->height;
 	encoded = shared_picture_encoded(picture->shared);
+	if (is_own_bitmap(picture))
+		return (size_t)picture->image->stride * encoded->height;
 	return encoded->bytes.size;
 }
 
@@ -606,7 +643,8 @@ static size_t describe_bitmap(struct picture *picture, struct proto_image *wire)
 	wire->bitmap.width = wire->width;
 	wire->bitmap.height = wire->height;
 	wire->bitmap.stride = own ? image->stride : encoded->stride;
-	wire->bitmap.data.data = own ? image->data : buf_bytes(&encoded->bytes);
+	wire->bitmap.data.data = own ? image->data + (size_t)encoded->top * image->stride
+				     : buf_bytes(&encoded->bytes);
 	wire->bitmap.data.size = (size_t)wire->bitmap.stride * wire->height;
 	if (!colours || picture->mask)
 		return 0;
@@ -664,34 +702,44 @@ static void explain(const struct picture *picture, const struct proto_image *wir
 		(unsigned long long)rate_of(picture->sender));
 }
 
+/* What of the image is on the wire. */
+static struct rect sent_area(const struct picture *picture)
+{
+	const struct encoded *encoded;
+	struct rect rows;
+
+	if (!picture->shared)
+		return picture->frame;
+	encoded = shared_picture_encoded(picture->shared);
+	rows = rect_make(
+		0, (int32_t)encoded->top, (int32_t)picture->image->width, (int32_t)encoded->height);
+	return is_own_bitmap(picture) ? rows
+				      : rect_make((int32_t)encoded->left, (int32_t)encoded->top,
+						(int32_t)encoded->width, (int32_t)encoded->height);
+}
+
 void picture_describe(struct picture *picture, struct proto_image *wire, struct rect *area)
 {
-	const struct encoded *encoded = picture->shared ? shared_picture_encoded(picture->shared)
-							: NULL;
-	bool whole = !encoded || is_own_bitmap(picture);
+	struct rect sent = sent_area(picture);
 	size_t more = 0;
 
 	send_invalidations(picture);
 	*wire = (struct proto_image){
 		.present = true,
-		.id = picture->image->id,
+		.id = picture->id,
 		.type = SPICE_IMAGE_TYPE_FROM_CACHE,
 		.flags = picture->cached == CACHED_NOW ? SPICE_IMAGE_FLAGS_CACHE_ME : 0,
-		.width = whole ? picture->image->width : encoded->width,
-		.height = whole ? picture->image->height : encoded->height,
+		.width = (uint32_t)rect_width(&sent),
+		.height = (uint32_t)rect_height(&sent),
 	};
-	if (encoded) {
-		if (encoded->high_bits_set)
+	if (picture->shared) {
+		if (shared_picture_encoded(picture->shared)->high_bits_set)
 			wire->flags |= SPICE_IMAGE_FLAGS_HIGH_BITS_SET;
 		more = is_bitmap(picture) ? describe_bitmap(picture, wire)
 					  : describe_pixels(picture, wire);
 	}
-	if (!whole) {
-		area->left -= (int32_t)encoded->left;
-		area->right -= (int32_t)encoded->left;
-		area->top -= (int32_t)encoded->top;
-		area->bottom -= (int32_t)encoded->top;
-	}
+	*area = rect_make(
+		area->left - sent.left, area->top - sent.top, rect_width(area), rect_height(area));
 	server_stats_add(
 		&picture->sender->server->stats.images[wire->type], picture_bytes(picture) + more);
 	explain(picture, wire);

@@ -58,11 +58,15 @@ enum {
 };
 
 /* Decides how `area` of `image` (inside it; what lies outside makes it PICTURE_WHOLE) goes to a
- * surface of format `target`, and begins encoding unless somebody did already. `ready` is called
- * later unless it is ready at once. NULL when out of memory: nothing was begun. */
+ * surface of format `target`, and begins encoding unless somebody did already. `frame` is what the
+ * viewer may keep of it as one: whole rows that have the area; NULL: all. `ready` is called later
+ * unless it is ready at once. NULL when out of memory: nothing was begun. */
 struct picture *image_sender_begin(struct image_sender *sender, struct image *image,
-	const struct rect *area, enum surface_format target, uint32_t flags, loop_fn *ready,
-	void *opaque);
+	const struct rect *area, const struct rect *frame, enum surface_format target,
+	uint32_t flags, loop_fn *ready, void *opaque);
+/* Whether the viewer has all of the image, to be drawn on such a surface. */
+bool image_sender_has(struct image_sender *sender, const struct image *image,
+	enum surface_format target, uint32_t flags);
 bool picture_ready(const struct picture *picture);
 /* Whether what the viewer sees of it may differ from the image; once it is ready. */
 bool picture_lossy(const struct picture *picture);

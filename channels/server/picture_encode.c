@@ -45,15 +45,15 @@ static void keep_palette(struct encoded *out, const uint32_t *colours, uint32_t 
 	out->colours = MAX(count, 2u);
 }
 
-static void keep_whole(struct encoded *out, const struct image *image)
+/* Its rows as they are. */
+static void keep_rows(struct encoded *out, const struct image *image)
 {
 	buf_clear(&out->bytes);
 	free(out->palette);
 	out->type = SPICE_IMAGE_TYPE_BITMAP;
 	out->format = image->format;
-	out->left = out->top = 0;
+	out->left = 0;
 	out->width = image->width;
-	out->height = image->height;
 	out->stride = image->stride;
 	out->colours = 0;
 	out->palette = NULL;
@@ -354,18 +354,17 @@ static bool convert(struct source *s, const struct rect *area)
 	return true;
 }
 
-/* The guest's own indices, whole. */
+/* The guest's own indices, in whole rows. */
 static bool encode_guest_palette(struct encoded *out, const struct image *image)
 {
-	out->left = out->top = 0;
+	out->left = 0;
 	out->width = image->width;
-	out->height = image->height;
 	out->high_bits_set = image->flags & IMAGE_HIGH_BITS_SET;
 	out->why = "a palette of the guest's";
 	keep_palette(out, image->palette, image_format_palette(image->format));
 	return out->palette &&
-		put_indices(out, image->format, image->data, image->stride,
-			image_format_row_bytes(image->format, image->width));
+		put_indices(out, image->format, image->data + (size_t)out->top * image->stride,
+			image->stride, image_format_row_bytes(image->format, image->width));
 }
 
 static bool takes_palette(const struct image *image, const struct encode_settings *settings)
@@ -377,7 +376,7 @@ static bool takes_palette(const struct image *image, const struct encode_setting
 			mode == SPICE_SERVER_COMPRESSION_GLZ);
 }
 
-/* Pictures that stay whole and raw: masks, alpha alone, 16 bits for surfaces of 16 bits. */
+/* Pictures whose rows stay whole and raw: masks, alpha alone, 16 bits for surfaces of 16 bits. */
 static bool stays(const struct image *image, const struct encode_settings *settings)
 {
 	return settings->as_it_is || image->format == IMAGE_A8 ||
@@ -411,7 +410,7 @@ void picture_encode(struct encoded *out, const struct image *image, const struct
 	else if (!stays(image, settings) && (is_words(image) || convert(&s, area)))
 		done = encode_words(out, &s);
 	if (!done)
-		keep_whole(out, image);
+		keep_rows(out, image);
 	free(s.words);
 }
 

@@ -23,8 +23,8 @@ struct encode_settings {
 
 /* Zero-initialised is empty. */
 struct encoded {
-	/* SPICE_IMAGE_TYPE_*. BITMAP without bytes: the image's own, whole. GLZ_RGB: the viewer's
-	 * dictionary has still to make it, by encoded_glz(). */
+	/* SPICE_IMAGE_TYPE_*. BITMAP without bytes: the image's own, `height` whole rows from `top`
+	 * on. GLZ_RGB: the viewer's dictionary has still to make it, by encoded_glz(). */
 	uint8_t type;
 	enum image_format format; /* of a BITMAP's pixels */
 	uint32_t left, top; /* what is left out of the image there */

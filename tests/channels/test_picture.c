@@ -144,8 +144,8 @@ static void on_ready(void *opaque)
 static struct picture *begin(struct fixture *f, struct image *image, const struct rect *area,
 	uint32_t surface, uint32_t flags)
 {
-	struct picture *picture =
-		image_sender_begin(&f->sender, image, area, formats[surface], flags, on_ready, f);
+	struct picture *picture = image_sender_begin(
+		&f->sender, image, area, NULL, formats[surface], flags, on_ready, f);
 
 	assert_non_null(picture);
 	return picture;
@@ -389,15 +389,38 @@ static void test_jpeg(void **state)
 
 static struct image *cached_image(struct fixture *f, uint64_t id, uint32_t width, uint32_t height)
 {
+	static const enum image_format others[] = { IMAGE_8BIT, IMAGE_1BIT_BE, IMAGE_4BIT_LE,
+		IMAGE_XRGB1555, IMAGE_BGR24 };
+	enum image_format format = id % 11 < 5 ? others[id % 11] : IMAGE_ARGB8888;
 	struct image *image;
 
 	/* Equal ids mean equal pictures. */
 	f->seed = (uint32_t)id * 7919u + 1;
-	image = make_image(f, IMAGE_ARGB8888, (enum content)(id % CONTENTS),
-		(enum high)(id % HIGHS), width, height);
+	image = make_image(
+		f, format, (enum content)(id % CONTENTS), (enum high)(id % HIGHS), width, height);
 	image->id = id;
 	image->flags |= IMAGE_CACHE_ME;
 	return image;
+}
+
+/* As it goes over a slow link: by rows that the viewer keeps each for itself. */
+static void show_frames(struct fixture *f, struct image *image, uint32_t surface)
+{
+	int32_t x = (int32_t)(noise(f) % 500), y = (int32_t)(noise(f) % 400);
+
+	for (int32_t top = 0; top < (int32_t)image->height; top += 8) {
+		struct rect frame = rect_make(
+			0, top, (int32_t)image->width, MIN(8, (int32_t)image->height - top));
+		struct rect area = frame;
+		struct picture *picture;
+
+		area.left += (int32_t)(noise(f) % 8);
+		area.top += (int32_t)(noise(f) % (uint32_t)rect_height(&frame));
+		picture = image_sender_begin(&f->sender, image, &area, &frame, formats[surface],
+			PICTURE_COPIED, on_ready, f);
+		assert_non_null(picture);
+		send_copy(f, picture, image, area, surface, x + area.left, y + area.top);
+	}
 }
 
 /* Far more pictures than the viewer keeps, some again and again, on all surfaces, in parts and whole:
@@ -421,6 +444,8 @@ static void test_pixmap_cache(void **state)
 		surface = order >> 12 & 1;
 		if (order >> 14 & 1)
 			show_part(f, image, surface);
+		else if (order >> 15 & 1)
+			show_frames(f, image, surface);
 		else
 			from_cache += show(f, image, surface, (int32_t)(noise(f) % 500),
 					      (int32_t)(noise(f) % 400)) ==
@@ -561,7 +586,7 @@ static void test_shared(void **state)
 	assert_int_equal(image_sender_init(&other, f->server, f->sender.link, &init, NULL), 0);
 	picture = begin(f, image, &all, PRIMARY, PICTURE_COPIED);
 	others = image_sender_begin(
-		&other, image, &all, SURFACE_XRGB8888, PICTURE_COPIED, on_ready, f);
+		&other, image, &all, NULL, SURFACE_XRGB8888, PICTURE_COPIED, on_ready, f);
 	assert_non_null(others);
 	await(f, picture);
 	assert_true(picture_ready(others));
@@ -583,7 +608,7 @@ static void test_shared(void **state)
 		bytes = wire.packed.data;
 		picture_unref(picture);
 		others = image_sender_begin(
-			&other, next, &all, SURFACE_XRGB8888, PICTURE_COPIED, on_ready, f);
+			&other, next, &all, NULL, SURFACE_XRGB8888, PICTURE_COPIED, on_ready, f);
 		picture_describe(others, &other_wire, &all);
 		assert_ptr_equal(other_wire.packed.data, bytes);
 		picture_unref(others);

@@ -15,6 +15,8 @@
 #include "tests/channels/server_random.h"
 #include "tests/channels/server_scene.h"
 
+enum { FRAMES_MAX = 16 };
+
 struct fixture {
 	struct display_sink sink;
 	struct display *display;
@@ -28,6 +30,11 @@ struct fixture {
 	uint32_t pieces;
 	uint32_t refined; /* pieces that replaced inexact pixels */
 	size_t part_bytes;
+	size_t whole_bytes; /* 0: the queue's own */
+	bool kept_too; /* pictures that the viewer is to keep are parted, */
+	uint64_t has_id; /* but for that, which it has */
+	struct rect frames[FRAMES_MAX]; /* of the parts that came */
+	uint32_t frame_count;
 	uint32_t seed;
 	bool streaming; /* drawings on the primary surface are shown by a stream */
 };
@@ -150,6 +157,8 @@ static void draw_item(struct fixture *f, const struct queue_item *item)
 	draw.clipped = true;
 	draw.clip = item->region;
 	canvas_draw(f->viewer[item->surface_id], &draw, viewer_surface, f);
+	if (f->frame_count < FRAMES_MAX)
+		f->frames[f->frame_count++] = item->frame;
 	f->draws++;
 	for (uint32_t i = 0; i < region_count(&item->region); i++) {
 		struct rect r = region_rect(&item->region, i);
@@ -158,9 +167,19 @@ static void draw_item(struct fixture *f, const struct queue_item *item)
 	}
 }
 
+static bool viewer_has(void *opaque, const struct queue_item *item, const struct image *image)
+{
+	struct fixture *f = opaque;
+
+	return image->id == f->has_id;
+}
+
 static bool take_item(struct fixture *f)
 {
-	struct queue_item *item = display_queue_pop(&f->queue, f->part_bytes);
+	struct queue_parts parts = {
+		.max_bytes = f->part_bytes, .kept_too = f->kept_too, .has = viewer_has, .opaque = f
+	};
+	struct queue_item *item = display_queue_pop(&f->queue, &parts);
 	struct surface **surface;
 
 	if (!item)
@@ -496,6 +515,97 @@ static void test_commands_or_picture(void **state)
 	assert_in_range(f->pieces, 1, 4);
 }
 
+/* ---- large pictures on a slow link ---- */
+
+enum { WIDE = 200, HIGH = 120, ROWS = 16 };
+
+static struct image *kept_image(uint64_t id)
+{
+	struct image *image;
+
+	assert_int_equal(image_create(&image, IMAGE_XRGB8888, WIDE, HIGH), 0);
+	for (uint32_t i = 0; i < image->stride * HIGH; i++)
+		image->data[i] = (uint8_t)(i * 7 + i / 997);
+	image->id = id;
+	image->flags |= IMAGE_CACHE_ME;
+	return image;
+}
+
+/* Copies rows of the image to the primary surface. */
+static void draw_rows(struct fixture *f, struct image *image, struct image *mask, int32_t x,
+	int32_t top, int32_t bottom)
+{
+	struct rect box = rect_make(x, 10 + top, WIDE, bottom - top);
+	struct draw *draw;
+
+	assert_int_equal(draw_create(&draw, DRAW_COPY, 0, &box), 0);
+	draw->copy.source.image = image_ref(image);
+	draw->copy.area = rect_make(0, top, WIDE, bottom - top);
+	draw->copy.scale = SCALE_NEAREST;
+	draw->copy.mask.image = mask ? image_ref(mask) : NULL;
+	display_sink(f->display)->ops->draw(display_sink(f->display), draw);
+	draw_unref(draw);
+	f->frame_count = 0;
+	f->draws = f->pieces = 0;
+}
+
+/* One that viewers are to keep goes by rows that are the same each time, in messages that are small
+ * enough; or whole, when it is there or the link is fast. */
+static void test_kept_in_parts(void **state)
+{
+	struct fixture *f = *state;
+	struct image *image = kept_image(9);
+
+	check_equal(f);
+	f->part_bytes = WIDE * 4 * (ROWS + 5);
+	draw_rows(f, image, NULL, 10, 0, HIGH);
+	check_equal(f);
+	assert_int_equal(f->draws, 1);
+	assert_true(rect_empty(&f->frames[0]));
+	f->kept_too = true;
+	draw_rows(f, image, NULL, 20, 0, HIGH);
+	check_equal(f);
+	assert_int_equal(f->frame_count, (HIGH + ROWS - 1) / ROWS);
+	for (uint32_t i = 0; i < f->frame_count; i++) {
+		assert_int_equal(f->frames[i].top, i * ROWS);
+		assert_int_equal(f->frames[i].bottom, MIN((i + 1) * ROWS, HIGH));
+		assert_int_equal(rect_width(&f->frames[i]), WIDE);
+	}
+	draw_rows(f, image, NULL, 30, 30, 70);
+	check_equal(f);
+	assert_int_equal(f->frame_count, 4);
+	assert_int_equal(f->frames[0].top, ROWS);
+	assert_int_equal(f->frames[3].bottom, 5 * ROWS);
+	f->has_id = 9;
+	draw_rows(f, image, NULL, 40, 0, HIGH);
+	check_equal(f);
+	assert_int_equal(f->draws, 1);
+	image_unref(image);
+}
+
+/* What cannot be cut and is large goes as pixels, which can. */
+static void test_large_and_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct image *image = kept_image(10), *mask;
+
+	check_equal(f);
+	assert_int_equal(image_create(&mask, IMAGE_1BIT_BE, WIDE, HIGH), 0);
+	memset(mask->data, 0x5a, (size_t)mask->stride * HIGH);
+	draw_rows(f, image, mask, 10, 0, HIGH);
+	check_equal(f);
+	assert_int_equal(f->draws, 1);
+	f->queue.whole_bytes = 10000;
+	draw_rows(f, image, mask, 20, 0, HIGH);
+	check_equal(f);
+	assert_int_equal(f->draws, 0);
+	draw_rows(f, image, NULL, 30, 0, HIGH);
+	check_equal(f);
+	assert_int_equal(f->draws, 1);
+	image_unref(mask);
+	image_unref(image);
+}
+
 /* ---- drawings of all kinds, at random ---- */
 
 static struct fixture *random_fixture(
@@ -505,10 +615,15 @@ static struct fixture *random_fixture(
 
 	f->seed = seed;
 	f->part_bytes = 16 << 10;
+	f->kept_too = seed % 2;
+	if (seed % 3 == 0)
+		f->whole_bytes = 8 << 10;
 	random_begin(device, f->display, seed, 1);
 	for (uint32_t i = 0; i < 20; i++)
 		random_step(device);
 	viewer_arrives(f, abilities);
+	if (f->whole_bytes)
+		f->queue.whole_bytes = f->whole_bytes;
 	return f;
 }
 
@@ -597,6 +712,8 @@ int main(void)
 		T(test_dirty_source),
 		T(test_new_primary),
 		T(test_commands_or_picture),
+		T(test_kept_in_parts),
+		T(test_large_and_whole),
 		cmocka_unit_test(test_random_drawings),
 		cmocka_unit_test(test_random_viewers),
 		cmocka_unit_test(test_random_losses),

@@ -167,6 +167,29 @@ class Trace:
 			self.copy(300, 200, 160, 120, self.photo(160, 120, i))
 
 
+	def grained(self, width, height):
+		"""A photograph that nothing makes small."""
+		return bytes(v for y in range(height) for x in range(width) for v in (
+			x // 4 + self.random.getrandbits(4) & 255, y // 2 + self.random.getrandbits(4) & 255,
+			self.random.getrandbits(5) + 100, 0))
+
+
+def write_wallpaper(path, pause_s):
+	"""A picture as large as the screen, which viewers are to keep, three times, with pauses."""
+	t = Trace(1)
+	t.event(1, 20)
+	t.say("%d %d %d 32\n0 1 0 0" % (WIDTH, HEIGHT, -WIDTH * 4))
+	t.binary("data", bytes(WIDTH * HEIGHT * 4))
+	wallpaper = t.grained(WIDTH, HEIGHT)
+	for color in (0x204060, 0x602040, 0x406020):
+		t.fill(0, 0, WIDTH, HEIGHT, color)
+		t.time_ns += int(pause_s * 1e9)
+		t.copy(0, 0, WIDTH, HEIGHT, wallpaper, 77)
+		t.time_ns += int(pause_s * 1e9)
+	with open(path, "wb") as f:
+		f.write(b"".join(t.out))
+
+
 def write(path, seed, drawings=250, frames=40):
 	t = Trace(seed)
 	t.event(1, 20)

@@ -2,15 +2,19 @@
 """Our server over a slow link (2 Mbit/s, 50 ms each way, a queue that takes seconds): a video plays,
 and what is typed beside it comes through. Nothing queues for a second, neither at the start nor
 later; the letters do not wait behind the video's frames; and our viewer ends with the exact picture.
+Nor does a large picture that viewers are to keep hold up the link.
 (How long a letter takes is measured by tests/bench/bench_slow_link.py.)"""
 import os
+import signal
 
 import lib
 import lib_guest
 import lib_shaper
+import lib_trace
 import lib_typing
 
 KBIT, DELAY_MS, LETTERS = 2000, 50, 20
+WALLPAPER_BYTES_LEAST = 2 * KBIT * 125
 
 
 def check_typing(codec, jitter_ms):
@@ -61,10 +65,37 @@ def check_end(x):
 	serve.stop()
 
 
+def check_wallpaper():
+	folder = lib.temporary_folder()
+	trace, canvas, shown = (os.path.join(folder, n) for n in ("w.qxl", "canvas.png", "shown.png"))
+	lib_trace.write_wallpaper(trace, 4)
+	port = lib.free_port()
+	server = lib.Process([os.path.join(lib.BUILD, "tests/bench/qxl-replay"), "--port", str(port),
+		"--pace", "recorded", "--stay", "--final", canvas, trace], name="qxl-replay")
+	server.wait_output("listening")
+	shaper = lib_shaper.Shaper(port, KBIT, DELAY_MS)
+	viewer = lib.Process([os.path.join(lib.BUILD, "tests/bench/replay-client"), "--final", shown,
+		"127.0.0.1:%d" % shaper.port], name="replay-client")
+	server.wait_output('"wall_s"', 200)
+	down = shaper.stats()["down"]
+	lib.note("a wallpaper three times: %s" % down)
+	lib.check(down["bytes"] > WALLPAPER_BYTES_LEAST, "the wallpaper is more than the link carries in "
+		"a second (%s)" % down)
+	lib.check(down["wait_max_ms"] < 1000, "a large picture that is to be kept does not queue for a "
+		"second (%s)" % down)
+	viewer.signal(signal.SIGTERM)
+	viewer.wait()
+	difference = lib.read_png(shown).difference(lib.read_png(canvas))
+	lib.check(difference is None, "the wallpaper ends exact: %s" % (difference or "every pixel"))
+	shaper.stop()
+	server.stop()
+
+
 def main():
 	lib.need("Xvfb", "xdotool", "xwd")
 	lib_guest.need_kvm()
 	with lib.cleanup():
+		check_wallpaper()
 		check_typing("mjpeg", 0)
 		check_typing("vp8", 20)
 		check_end(lib.XServer(1280, 1024))
