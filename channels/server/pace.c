@@ -79,6 +79,11 @@ int pace_init(struct pace *pace, struct loop *loop, struct link *link, loop_fn *
 	return 0;
 }
 
+void pace_answered_within(struct pace *pace, uint64_t answer_ns)
+{
+	pace->answer_ns = MIN(pace->answer_ns, answer_ns);
+}
+
 void pace_finish(struct pace *pace)
 {
 	if (pace->timer)

@@ -29,6 +29,9 @@ struct pace {
 /* The link is up; a first ping goes out. room(opaque) is called when pace_room() or pace_spare()
  * answered 0 and would answer more now; it may send, and may destroy the link. 0 or -ENOMEM. */
 int pace_init(struct pace *pace, struct loop *loop, struct link *link, loop_fn *room, void *opaque);
+/* So long another of this viewer's links took for a round trip and a little: what is longer here
+ * was the viewer's being busy. */
+void pace_answered_within(struct pace *pace, uint64_t answer_ns);
 /* Safe on a zeroed one. */
 void pace_finish(struct pace *pace);
 

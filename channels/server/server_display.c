@@ -207,6 +207,13 @@ static const struct display_streams_ops streams_ops = {
 	.dirty = on_streams_dirty,
 };
 
+static void learn_from_other_links(struct display_channel *display)
+{
+	for (struct channel *c = display->base.session->channels; c; c = c->next)
+		if (c->link)
+			pace_answered_within(&display->pace, link_answer_ns(c->link));
+}
+
 static int start(struct display_channel *display, const struct msg_display_init *init)
 {
 	struct spice_server *server = display->base.session->server;
@@ -224,6 +231,8 @@ static int start(struct display_channel *display, const struct msg_display_init 
 	if (ret == 0)
 		ret = pace_init(
 			&display->pace, server->config.loop, display->base.link, on_room, display);
+	if (ret == 0)
+		learn_from_other_links(display);
 	if (ret == 0)
 		ret = image_sender_init(
 			&display->images, server, display->base.link, init, &display->pace);
