@@ -131,6 +131,7 @@ void qxl_set_mode(struct qxl *qxl, enum qxl_mode mode)
 /* All that the driver set up goes; the header is the caller's. */
 static void forget_driver(struct qxl *qxl)
 {
+	memset(qxl->creators, 0, sizeof(qxl->creators));
 	if (qxl_get_mode(qxl) == QXL_MODE_VGA)
 		qxl_vga_leave(qxl);
 	else
@@ -268,6 +269,7 @@ void qxl_destroy(struct qxl *qxl)
 	if (!qxl)
 		return;
 	pci_device_finish(&qxl->pci);
+	memset(qxl->creators, 0, sizeof(qxl->creators));
 	if (qxl->memory) {
 		qxl_surfaces_drop_all(qxl);
 		qxl_cursor_reset(qxl);

@@ -39,6 +39,13 @@ struct qxl_memory {
 	atomic_bool stalled; /* no commands are taken until in_flight went down */
 };
 
+/* The command that made a surface. It is given back when the surface goes, as libspice does it: Linux'
+ * driver puts the command that destroys the surface beside it, in the same memory. */
+struct qxl_creator {
+	bool held;
+	uint64_t address;
+};
+
 struct qxl {
 	struct pci_device pci;
 	struct display_sink *sink;
@@ -55,6 +62,7 @@ struct qxl {
 	struct loop_timer *ring_timer; /* the rest of a long turn */
 	struct qxl_slots slots;
 	struct surface *surfaces[QXL_SURFACES_MAX];
+	struct qxl_creator creators[QXL_SURFACES_MAX];
 	struct cursor_state cursor;
 	uint8_t *last_release; /* the QXLReleaseInfo at the end of the chain being built */
 	uint32_t release_count;
@@ -128,10 +136,14 @@ void qxl_ring_continue(void *opaque);
 void qxl_ring_drain(struct qxl *qxl);
 /* Gives what was released to the guest, when its ring has room. */
 void qxl_release_push(struct qxl *qxl);
+/* Gives back a command by its address. 0, or -EFAULT when it is not in a memory slot. */
+int qxl_release(struct qxl *qxl, uint64_t address);
 
 /* ---- qxl_surface.c; loop thread ---- */
 bool qxl_surface_size(void *opaque, uint32_t id, uint32_t *width, uint32_t *height);
 int qxl_surface_make(struct qxl *qxl, const struct qxl_surface_cmd *cmd);
+/* `address` is the command that made the surface: it is kept until the surface goes. */
+void qxl_surface_keep_creator(struct qxl *qxl, uint32_t id, uint64_t address);
 void qxl_surface_drop(struct qxl *qxl, uint32_t id);
 void qxl_surfaces_drop_all(struct qxl *qxl);
 /* The sink's drawings so far are put into the surfaces' memory. */

@@ -90,6 +90,7 @@ static int destroy_surface(struct call *call)
 		qxl_primary_destroy(qxl);
 	else
 		qxl_surface_drop(qxl, call->value);
+	qxl_release_push(qxl);
 	return 0;
 }
 
@@ -107,6 +108,7 @@ static int destroy_all(struct call *call)
 	qxl_ring_drain(call->qxl);
 	qxl_primary_destroy(call->qxl);
 	qxl_surfaces_drop_all(call->qxl);
+	qxl_release_push(call->qxl);
 	return 0;
 }
 

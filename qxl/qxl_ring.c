@@ -127,8 +127,8 @@ void qxl_release_push(struct qxl *qxl)
 		qxl_send_events(qxl, QXL_INTERRUPT_DISPLAY);
 }
 
-/* Gives back a command, whose first word is its QXLReleaseInfo. */
-static int release(struct qxl *qxl, uint64_t address)
+/* A command's first word is its QXLReleaseInfo. */
+int qxl_release(struct qxl *qxl, uint64_t address)
 {
 	uint8_t *info = qxl_slots_map(&qxl->slots, address, sizeof(QXLReleaseInfo));
 	struct ring ring = release_ring(qxl);
@@ -230,6 +230,9 @@ static int run_draw(struct qxl *qxl, uint64_t address)
 	return 0;
 }
 
+/* What run_command() answers for a command that is given back later. */
+enum { KEPT = 1 };
+
 static int run_surface(struct qxl *qxl, uint64_t address)
 {
 	struct qxl_parser parser = parser_of(qxl);
@@ -238,8 +241,13 @@ static int run_surface(struct qxl *qxl, uint64_t address)
 
 	if (err)
 		return err;
-	if (cmd.create)
-		return qxl_surface_make(qxl, &cmd);
+	if (cmd.create) {
+		err = qxl_surface_make(qxl, &cmd);
+		if (err)
+			return err;
+		qxl_surface_keep_creator(qxl, cmd.id, address);
+		return KEPT;
+	}
 	qxl_surface_drop(qxl, cmd.id);
 	return 0;
 }
@@ -305,7 +313,8 @@ static int run_command(struct qxl *qxl, const QXLCommand *command)
 	}
 }
 
-/* Carries out one command and gives it back: everything of it was copied. */
+/* Carries out one command and gives it back, as everything of it was copied; but for one that makes a
+ * surface. */
 static void take_command(struct qxl *qxl, const QXLCommand *command)
 {
 	int err;
@@ -315,6 +324,7 @@ static void take_command(struct qxl *qxl, const QXLCommand *command)
 	err = run_command(qxl, command);
 	switch (err) {
 	case 0: break;
+	case KEPT: return;
 	case -ENOTSUP:
 		if (!qxl->said_unsupported)
 			log_warn(QXL_LOG,
@@ -323,6 +333,10 @@ static void take_command(struct qxl *qxl, const QXLCommand *command)
 		qxl->said_unsupported = true;
 		break;
 	case -ERANGE:
+		/* Linux' driver begins with a picture that is larger than its first surface. */
+		log_debug(QXL_LOG, "a command of type %u is left out: it is not within its surface",
+			command->type);
+		break;
 	case -ENOMEM:
 		log_warn_limited(&qxl->log_limit, QXL_LOG, "a command of type %u is left out: %s",
 			command->type, strerror(-err));
@@ -332,7 +346,7 @@ static void take_command(struct qxl *qxl, const QXLCommand *command)
 			(unsigned long long)command->data, strerror(-err));
 		return;
 	}
-	if (release(qxl, command->data))
+	if (qxl_release(qxl, command->data))
 		qxl_latch_broken(qxl, "command at 0x%llx is not in a memory slot",
 			(unsigned long long)command->data);
 }

@@ -39,6 +39,22 @@ int qxl_surface_make(struct qxl *qxl, const struct qxl_surface_cmd *cmd)
 	return 0;
 }
 
+static void release_creator(struct qxl *qxl, uint32_t id)
+{
+	struct qxl_creator creator = qxl->creators[id];
+
+	qxl->creators[id].held = false;
+	/* A driver may have deleted the slot meanwhile: then there is nothing to give. */
+	if (creator.held && qxl_release(qxl, creator.address))
+		log_debug(QXL_LOG, "the command that made surface %u is gone", id);
+}
+
+void qxl_surface_keep_creator(struct qxl *qxl, uint32_t id, uint64_t address)
+{
+	release_creator(qxl, id);
+	qxl->creators[id] = (struct qxl_creator){ true, address };
+}
+
 void qxl_surface_drop(struct qxl *qxl, uint32_t id)
 {
 	struct surface *surface = qxl->surfaces[id];
@@ -48,6 +64,7 @@ void qxl_surface_drop(struct qxl *qxl, uint32_t id)
 	qxl->surfaces[id] = NULL;
 	qxl->sink->ops->surface_destroy(qxl->sink, id);
 	surface_unref(surface);
+	release_creator(qxl, id);
 }
 
 void qxl_surfaces_drop_all(struct qxl *qxl)

@@ -348,6 +348,59 @@ static void test_off_screen(void **state)
 	assert_int_equal(guest_interrupts(m) & QXL_INTERRUPT_ERROR, 0);
 }
 
+/* Linux' driver lays the command that destroys a surface beside the one that made it: that one stays
+ * the device's until the surface goes, and comes back before its destroyer. */
+static void test_creators_are_kept(void **state)
+{
+	struct fake_machine *m = *state;
+	uint64_t ids[8], made[2], fill, gone;
+
+	guest_start(m, 64, 48);
+	made[0] = guest_address(m, surface_cmd(m, 7, QXL_SURFACE_CMD_CREATE, 16, 16));
+	made[1] = guest_address(m, surface_cmd(m, 8, QXL_SURFACE_CMD_CREATE, 16, 16));
+	fill = guest_address(m, guest_fill(m, 7, 0, 0, 16, 8, 0xff00aa));
+	guest_push(m, QXL_CMD_SURFACE, made[0]);
+	guest_push(m, QXL_CMD_SURFACE, made[1]);
+	guest_push(m, QXL_CMD_DRAW, fill);
+	fake_machine_run(m);
+	assert_int_equal(guest_collect(m, ids, 8), 1);
+	assert_int_equal(ids[0], fill);
+	gone = guest_address(m, surface_cmd(m, 7, QXL_SURFACE_CMD_DESTROY, 0, 0));
+	guest_push(m, QXL_CMD_SURFACE, gone);
+	fake_machine_run(m);
+	assert_int_equal(guest_collect(m, ids, 8), 2);
+	assert_int_equal(ids[0], made[0]);
+	assert_int_equal(ids[1], gone);
+	/* By the port: given back at once. */
+	guest_out(m, QXL_IO_DESTROY_SURFACE_WAIT, 8);
+	assert_int_equal(guest_collect(m, ids, 8), 1);
+	assert_int_equal(ids[0], made[1]);
+	/* One that takes another's place, and all at once. */
+	made[0] = guest_address(m, surface_cmd(m, 7, QXL_SURFACE_CMD_CREATE, 16, 16));
+	guest_push(m, QXL_CMD_SURFACE, made[0]);
+	guest_push(m, QXL_CMD_SURFACE,
+		guest_address(m, surface_cmd(m, 7, QXL_SURFACE_CMD_CREATE, 8, 8)));
+	fake_machine_run(m);
+	assert_int_equal(guest_collect(m, ids, 8), 1);
+	assert_int_equal(ids[0], made[0]);
+	guest_out(m, QXL_IO_DESTROY_ALL_SURFACES, 0);
+	assert_int_equal(guest_collect(m, ids, 8), 1);
+	/* A reset forgets them: the ring is as new. */
+	guest_start(m, 64, 48);
+	guest_push(m, QXL_CMD_SURFACE, made[0]);
+	fake_machine_run(m);
+	guest_out(m, QXL_IO_RESET, 0);
+	assert_int_equal(guest_collect(m, ids, 8), 0);
+	/* So does the end of the slot. */
+	guest_start(m, 64, 48);
+	guest_push(m, QXL_CMD_SURFACE, made[0]);
+	fake_machine_run(m);
+	guest_out(m, QXL_IO_MEMSLOT_DEL, SLOT_RAM);
+	guest_out(m, QXL_IO_DESTROY_SURFACE_WAIT, 7);
+	assert_int_equal(guest_collect(m, ids, 8), 0);
+	assert_null(m->sink.surfaces[7]);
+}
+
 static void test_update_area(void **state)
 {
 	struct fake_machine *m = *state;
@@ -552,6 +605,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_copy_cached_chunked_palette, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clip_mask_rop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_off_screen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_creators_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_update_area, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cursor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_monitors, setup, teardown),
