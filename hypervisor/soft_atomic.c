@@ -195,6 +195,18 @@ static uint64_t modify_sbb(uint64_t a, uint64_t b, unsigned size, uint16_t *cc)
 	return result;
 }
 
+/* In a function of its own: what has a variable that others write to leaves by a call, not a jump, and
+ * with each turn of a loop the stack would grow. */
+static __attribute__((noinline)) void modify(struct soft_cpu *cpu, const struct soft_op *op,
+	unsigned size, soft_modify *how, uint64_t operand)
+{
+	uint16_t cc;
+
+	cpu->op = op;
+	soft_atomic_modify(cpu, op, soft_operand(cpu, op, size, true), size, how, operand, &cc);
+	cpu->cc = cc;
+}
+
 SOFT_OP_FUNCTION(soft_op_lock_alu)
 {
 	static soft_modify *const table[] = {
@@ -208,12 +220,8 @@ SOFT_OP_FUNCTION(soft_op_lock_alu)
 	};
 	unsigned size = 1u << ((op->rm >> 4) & 3);
 	uint64_t operand = op->rm & 0x40 ? op->imm : soft_read_reg(cpu, op->reg, size);
-	uint16_t cc;
 
-	cpu->op = op;
-	soft_atomic_modify(cpu, op, soft_operand(cpu, op, size, true), size, table[op->rm & 7],
-		operand & mask_of(size), &cc);
-	cpu->cc = cc;
+	modify(cpu, op, size, table[op->rm & 7], operand & mask_of(size));
 	SOFT_NEXT;
 }
 
@@ -249,12 +257,7 @@ SOFT_OP_FUNCTION(soft_op_lock_unary)
 		[UNARY_NOT] = modify_not,
 		[UNARY_NEG] = modify_neg,
 	};
-	unsigned size = 1u << ((op->rm >> 4) & 3);
-	uint16_t cc;
 
-	cpu->op = op;
-	soft_atomic_modify(
-		cpu, op, soft_operand(cpu, op, size, true), size, table[op->rm & 3], 0, &cc);
-	cpu->cc = cc;
+	modify(cpu, op, 1u << ((op->rm >> 4) & 3), table[op->rm & 3], 0);
 	SOFT_NEXT;
 }

@@ -20,7 +20,8 @@ enum {
 	NATIVE_WINDOW = NATIVE_DATA + 0x1000 - NATIVE_WINDOW_SIZE / 2,
 	/* Of 16 bits: the code's segment begins at NATIVE_CODE, those of data and stack here. */
 	NATIVE_SEGMENT = NATIVE_DATA - 0x1000,
-	NATIVE_EDGE = 1024, /* of the data's begin and end: zeros, not compared */
+	/* Before and behind the window: zeros, not compared. */
+	NATIVE_EDGE = NATIVE_DATA_SIZE / 2 - NATIVE_WINDOW_SIZE / 2,
 	NATIVE_INSN_MAX = 15,
 	NATIVE_BATCH = 512,
 	NATIVE_STEPS_MAX = 40, /* of a repeated string instruction */

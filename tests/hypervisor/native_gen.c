@@ -280,7 +280,7 @@ static const struct native_pattern integer[] = {
 	P("btr", 0F, ba, 0, 6, MODRM | FORM_IMM8 | FORM_LOCK, 0),
 	P("btc", 0F, ba, 0, 7, MODRM | FORM_IMM8 | FORM_LOCK, 0),
 	P("btc", 0F, bb, 0, SOFT_ANY, MODRM | FORM_BITS | FORM_LOCK, 0),
-	P("bsf", 0F, bc, bd, SOFT_ANY, MODRM, 0),
+	P("bsf", 0F, bc, bd, SOFT_ANY, MODRM, OSZAPC & ~SOFT_ZF),
 	P("movsx", 0F, be, bf, SOFT_ANY, MODRM, 0),
 	P("xadd", 0F, c0, c1, SOFT_ANY, MODRM | FORM_LOCK, 0),
 	P("cmpxchg8b", 0F, c7, 0, 1, MODRM | FORM_MEM | FORM_LOCK, 0),

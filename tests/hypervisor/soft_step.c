@@ -182,32 +182,59 @@ static void get_fx(const struct soft_cpu *cpu, struct native_fx *fx)
 	memcpy(fx->xmm, cpu->xmm, sizeof(fx->xmm));
 }
 
-/* Executes ops until the block is left, maybe more than once: a repeated instruction may pause. */
-static void execute(struct soft_cpu *cpu, struct native_case *out)
-{
-	const struct soft_op *op;
+/* Stands for the way out behind the instruction: where the stack is then. */
+static uintptr_t stack_at;
 
+SOFT_OP(stop)
+{
+	stack_at = (uintptr_t)__builtin_frame_address(0);
+	cpu->regs[SOFT_RIP] += op->next;
+	return NULL;
+}
+
+/* Executes ops until the block is left, maybe more than once: a repeated instruction may pause. An op
+ * that does not go on by a jump, where it should, has the stack grow: false. */
+static bool run_ops(struct soft_cpu *cpu, const struct native_case *out)
+{
+	static struct soft_op nothing = { .fn = stop };
+	const struct soft_op *op = &nothing;
+	uintptr_t stack_before = 0;
+
+	for (unsigned i = 0; i <= STEPS_MAX; i++) {
+		struct soft_block *block;
+
+		while (op)
+			op = op->fn(cpu, op);
+		if (i == 0)
+			stack_before = stack_at;
+		else if (!out->repeats || cpu->regs[SOFT_RIP] != out->before.rip)
+			break;
+		/* What is asked of the CPU keeps it from going on with what follows. */
+		cpu->request = SOFT_REQUEST_STEP;
+		block = soft_code_find(cpu, true);
+		if (block->ops[block->count - 1].fn == soft_op_follow)
+			block->ops[block->count - 1].fn = stop;
+		op = block->ops;
+	}
+	return !SOFT_TAIL || stack_at == stack_before;
+}
+
+static bool execute(struct soft_cpu *cpu, struct native_case *out)
+{
 	if (_setjmp(cpu->fault)) {
 		out->vector = cpu->exception;
 		out->error = cpu->has_error ? cpu->error : 0;
 		out->address = cpu->cr2;
-		return;
+		return true;
 	}
 	out->vector = 1;
-	for (unsigned i = 0; i < STEPS_MAX; i++) {
-		/* What is asked of the CPU keeps it from going on with what follows. */
-		cpu->request = SOFT_REQUEST_STEP;
-		op = soft_code_find(cpu, true)->ops;
-		while (op)
-			op = op->fn(cpu, op);
-		if (!out->repeats || cpu->regs[SOFT_RIP] != out->before.rip)
-			break;
-	}
+	return run_ops(cpu, out);
 }
 
-void soft_step_run(struct soft_step *step, struct native_case *out)
+bool soft_step_run(struct soft_step *step, struct native_case *out)
 {
 	struct soft_cpu *cpu = step->cpu;
+	bool ok;
 	uint8_t *window = step->data.host + (NATIVE_WINDOW - NATIVE_DATA);
 
 	memcpy(step->code.host + (NATIVE_START - NATIVE_CODE), out->code, sizeof(out->code));
@@ -221,11 +248,12 @@ void soft_step_run(struct soft_step *step, struct native_case *out)
 	cpu->shadow = false;
 	set_code(cpu, out->bits);
 	set_fx(cpu, &out->before.fx);
-	execute(cpu, out);
+	ok = execute(cpu, out);
 	cpu->op = &soft_op_none;
 	memcpy(out->after.regs, cpu->regs, sizeof(out->after.regs));
 	out->after.rip = cpu->regs[SOFT_RIP];
 	out->after.flags = soft_eflags(cpu);
 	get_fx(cpu, &out->after.fx);
 	memcpy(out->after.window, window, NATIVE_WINDOW_SIZE);
+	return ok;
 }

@@ -18,7 +18,8 @@ struct soft_step {
 /* 0 or -errno. */
 int soft_step_init(struct soft_step *step);
 void soft_step_finish(struct soft_step *step);
-/* Executes the case's instruction; fills after, vector, error and address as the native CPU does. */
-void soft_step_run(struct soft_step *step, struct native_case *out);
+/* Executes the case's instruction; fills after, vector, error and address as the native CPU does.
+ * False: it left something on the host's stack. */
+bool soft_step_run(struct soft_step *step, struct native_case *out);
 
 #endif
