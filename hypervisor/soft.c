@@ -94,6 +94,7 @@ void soft_cpu_reset(struct soft_cpu *cpu, const struct engine_start *start)
 	cpu->pat = UINT64_C(0x0007040600070406);
 	cpu->tsc_aux = cpu->mcg_status = 0;
 	cpu->misc_enable = 1;
+	cpu->tsc_offset = 0;
 	cpu->apic_base = 0xfee00800 | (cpu->index == 0 ? 0x100 : 0);
 	memset(cpu->mtrr, 0, sizeof(cpu->mtrr));
 	if (cpu->index == 0 && start->flat32)

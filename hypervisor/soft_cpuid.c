@@ -148,6 +148,9 @@ void soft_cpuid(const struct soft_cpu *cpu, uint32_t leaf, uint32_t subleaf, uin
 			"AuthcAMDenti");
 		break;
 	case 1: leaf_1(cpu, out); break;
+	/* IA32_TSC_ADJUST: with an invariant TSC it is what Linux trusts the TSC for, instead of
+	 * comparing it with ticks, some of which are lost where the host is busy. */
+	case 7: out[1] = subleaf == 0 ? 1 << 1 : 0; break;
 	case 0xb: leaf_0b(cpu, subleaf, out); break;
 	case 0xd: leaf_0d(cpu, subleaf, out); break;
 	case 0x40000000:
@@ -164,6 +167,7 @@ void soft_cpuid(const struct soft_cpu *cpu, uint32_t leaf, uint32_t subleaf, uin
 enum {
 	MSR_TSC = 0x10,
 	MSR_APIC_BASE = 0x1b,
+	MSR_TSC_ADJUST = 0x3b,
 	MSR_UCODE = 0x8b,
 	MSR_MTRR_CAP = 0xfe,
 	MSR_SYSENTER_CS = 0x174,
@@ -263,6 +267,7 @@ int soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *value)
 		return soft_irq_msr_read(cpu->engine->chips, cpu->index, msr, value);
 	switch (msr) {
 	case MSR_TSC: *value = soft_tsc(cpu); return 0;
+	case MSR_TSC_ADJUST: *value = (uint64_t)cpu->tsc_offset; return 0;
 	case MSR_EFER: *value = cpu->efer; return 0;
 	case MSR_MTRR_CAP: *value = 8 | 1 << 8 | 1 << 10; return 0;
 	case MSR_MCG_CAP:
@@ -323,6 +328,7 @@ int soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t value)
 	}
 	switch (msr) {
 	case MSR_TSC: cpu->tsc_offset += (int64_t)(value - soft_tsc(cpu)); return 0;
+	case MSR_TSC_ADJUST: cpu->tsc_offset = (int64_t)value; return 0;
 	case MSR_EFER: return write_efer(cpu, value);
 	case MSR_UCODE:
 	case MSR_SYSCFG:
