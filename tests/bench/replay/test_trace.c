@@ -425,6 +425,68 @@ static void test_zstd(void **state)
 	buf_finish(&t);
 }
 
+/* A picture as large as the screen, in two chunks that a mapped file holds in place. */
+static void large_picture(struct buf *t)
+{
+	uint32_t pixels[WIDTH * HEIGHT];
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(pixels); i++)
+		pixels[i] = i * 2654435761u & 0xffffff;
+	say(t, "SPICE_REPLAY 1\n");
+	primary(t, EVENT_PRIMARY);
+	command(t, 1);
+	say(t,
+		"drawable\nrect bbox 0 0 %d %d\ntype 0\neffect 1\nmm_time 77\nself_bitmap 0\n"
+		"rect self_bitmap_area 0 0 0 0\nsurface_id 0\n",
+		HEIGHT, WIDTH);
+	for (int i = 0; i < 3; i++)
+		say(t, "surfaces_dest -1\nrect surfaces_rects 0 0 0 0\n");
+	say(t,
+		"type %u\nimage 1\ndescriptor.id 7\ndescriptor.type 0\ndescriptor.flags 0\n"
+		"descriptor.width %d\ndescriptor.height %d\nbitmap.format 8\nbitmap.flags 4\n"
+		"bitmap.x %d\nbitmap.y %d\nbitmap.stride %d\nhas_palette 0\n"
+		"data_chunks 1 %zu\n",
+		QXL_DRAW_COPY, WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH * 4, sizeof(pixels));
+	block(t, "bitmap.data", pixels, 8192);
+	block(t, "bitmap.data", (uint8_t *)pixels + 8192, sizeof(pixels) - 8192);
+	say(t, "rect src_area 0 0 %d %d\nrop_descriptor 8\nscale_mode 1\n", HEIGHT, WIDTH);
+	no_mask(t);
+}
+
+static void check_large(const void *bytes, size_t size)
+{
+	struct image *last;
+	struct told told;
+
+	assert_int_equal(play(bytes, size, &told, &last, NULL), 0);
+	assert_int_equal(told.draw_count, 1);
+	assert_non_null(last);
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
+		assert_int_equal(pixel(last, i % WIDTH, i / WIDTH), i * 2654435761u & 0xffffff);
+	image_unref(last);
+}
+
+static void test_large_blocks(void **state)
+{
+	struct buf t = { 0 };
+	struct told told;
+	uint8_t *packed;
+	size_t size;
+
+	large_picture(&t);
+	check_large(buf_bytes(&t), t.size);
+	/* Cut within the second chunk. */
+	assert_int_equal(play(buf_bytes(&t), t.size - 2000, &told, NULL, NULL), -ENODATA);
+	size = ZSTD_compressBound(t.size);
+	packed = malloc(size);
+	assert_non_null(packed);
+	size = ZSTD_compress(packed, size, buf_bytes(&t), t.size, 3);
+	assert_false(ZSTD_isError(size));
+	check_large(packed, size);
+	free(packed);
+	buf_finish(&t);
+}
+
 static void test_primary_events(void **state)
 {
 	struct buf t = { 0 };
@@ -517,6 +579,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_kind),
 		cmocka_unit_test(test_zstd),
+		cmocka_unit_test(test_large_blocks),
 		cmocka_unit_test(test_primary_events),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_damaged),

@@ -13,6 +13,7 @@
 enum {
 	FIRST_ADDRESS = 64, /* 0 says that there is none */
 	BLOCK_BYTES_MAX = 256 << 20,
+	IN_PLACE_MIN = 4096, /* the page that a header goes to has to be copied, too */
 };
 
 /* The numbers that libspice-server's worker gives its messages. */
@@ -76,6 +77,19 @@ static void inflate_block(struct trace *trace, void *out, uint64_t size, int64_t
 	free(bytes);
 }
 
+/* A plain chunk's address where it lies in the file, its header written over the text before it, which
+ * is longer; 0: it has to be copied. Surfaces have to be, since they are aligned. */
+static uint64_t block_in_place(struct trace *trace, uint64_t head, uint64_t size)
+{
+	size_t at;
+
+	if (size < IN_PLACE_MIN || head != sizeof(QXLDataChunk) || head > trace->in.at ||
+		!trace_input_skip(&trace->in, size, &at))
+		return 0;
+	memset(trace->in.bytes + at - head, 0, head);
+	return (uint64_t)TRACE_SLOT_FILE << 56 | (at - head);
+}
+
 uint64_t trace_binary(struct trace *trace, const char *name, uint64_t head, uint64_t *size)
 {
 	int64_t is_packed = trace_number(trace, "binary"), bytes, packed = 0;
@@ -88,6 +102,12 @@ uint64_t trace_binary(struct trace *trace, const char *name, uint64_t head, uint
 		trace_input_scan(&trace->in, "%:", &packed);
 	if (!trace->in.error && (bytes < 0 || bytes > BLOCK_BYTES_MAX))
 		trace->in.error = -E2BIG;
+	if (!trace->in.error && !is_packed)
+		address = block_in_place(trace, head, (uint64_t)bytes);
+	if (address) {
+		*size = (uint64_t)bytes;
+		return address;
+	}
 	if (!trace->in.error)
 		address = trace_alloc(trace, head + (uint64_t)bytes);
 	if (!address)
@@ -355,9 +375,13 @@ int trace_open(struct trace **out, const char *path)
 		trace_close(trace);
 		return err;
 	}
-	trace->slots.slot[0] = (struct qxl_slot){
+	trace->slots.slot[TRACE_SLOT_MEMORY] = (struct qxl_slot){
 		.active = true, .host = trace->memory, .size = TRACE_MEMORY_BYTES
 	};
+	if (trace->in.mapped)
+		trace->slots.slot[TRACE_SLOT_FILE] = (struct qxl_slot){
+			.active = true, .host = trace->in.bytes, .size = trace->in.size
+		};
 	*out = trace;
 	return 0;
 }

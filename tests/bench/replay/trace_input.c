@@ -7,12 +7,14 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
 #include "core/util.h"
 
-enum { BUFFER_BYTES = 1 << 16, WORD_MAX = 64 };
+enum { BUFFER_BYTES = 1 << 16, WORD_MAX = 64, AHEAD_BYTES = 1 << 20 };
 
 static const uint8_t zstd_magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
 
@@ -60,12 +62,22 @@ static size_t take_some(struct trace_input *in, uint8_t *out, size_t size)
 	return in->unpacker ? unpack_some(in, out, size) : read_some(in, out, size);
 }
 
+/* Pages of the file that are in memory anyway, many at once. */
+static void touch_ahead(struct trace_input *in)
+{
+	size_t size = MIN(in->size - in->touched, (size_t)AHEAD_BYTES);
+
+	/* Older kernels have a fault for each few pages. */
+	madvise(in->bytes + in->touched, size, MADV_POPULATE_READ);
+	in->touched += size;
+}
+
 /* Has at least `size` bytes ready if the file has them; answers how many there are. */
 static size_t fill(struct trace_input *in, size_t size)
 {
 	size_t got = 1;
 
-	if (in->size - in->at >= size)
+	if (in->mapped || in->size - in->at >= size)
 		return in->size - in->at;
 	memmove(in->bytes, in->bytes + in->at, in->size - in->at);
 	in->size -= in->at;
@@ -77,12 +89,36 @@ static size_t fill(struct trace_input *in, size_t size)
 	return in->size;
 }
 
+/* A plain file is read where it lies. Answers whether it is one. */
+static bool map_file(struct trace_input *in)
+{
+	struct stat stat;
+	void *bytes;
+
+	if (fstat(in->fd, &stat) < 0 || !S_ISREG(stat.st_mode) ||
+		stat.st_size < (off_t)sizeof(zstd_magic))
+		return false;
+	bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, in->fd, 0);
+	if (bytes == MAP_FAILED)
+		return false;
+	if (memcmp(bytes, zstd_magic, sizeof(zstd_magic)) == 0) {
+		munmap(bytes, (size_t)stat.st_size);
+		return false;
+	}
+	in->mapped = true;
+	in->bytes = bytes;
+	in->size = (size_t)stat.st_size;
+	return true;
+}
+
 int trace_input_open(struct trace_input *in, const char *path)
 {
 	*in = (struct trace_input){ .fd = -1 };
 	in->fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (in->fd < 0)
 		return -errno;
+	if (map_file(in))
+		return 0;
 	in->bytes = malloc(BUFFER_BYTES);
 	in->packed = malloc(BUFFER_BYTES);
 	if (!in->bytes || !in->packed) {
@@ -113,11 +149,25 @@ int trace_input_open(struct trace_input *in, const char *path)
 void trace_input_close(struct trace_input *in)
 {
 	ZSTD_freeDCtx(in->unpacker);
-	free(in->bytes);
+	if (in->mapped)
+		munmap(in->bytes, in->size);
+	else
+		free(in->bytes);
 	free(in->packed);
 	if (in->fd >= 0)
 		close(in->fd);
 	*in = (struct trace_input){ .fd = -1 };
+}
+
+bool trace_input_skip(struct trace_input *in, size_t size, size_t *at)
+{
+	if (in->error || !in->mapped || in->size - in->at < size)
+		return false;
+	*at = in->at;
+	in->at += size;
+	while (in->touched < in->at)
+		touch_ahead(in);
+	return true;
 }
 
 void trace_input_read(struct trace_input *in, void *out, size_t size)
@@ -130,7 +180,7 @@ void trace_input_read(struct trace_input *in, void *out, size_t size)
 		in->at += ready;
 	}
 	while (ready < size && !in->error) {
-		size_t got = take_some(in, to + ready, size - ready);
+		size_t got = in->mapped ? 0 : take_some(in, to + ready, size - ready);
 
 		ready += got;
 		if (got == 0 && !in->error)

@@ -9,6 +9,8 @@
 
 struct trace_input {
 	int fd;
+	bool mapped; /* `bytes` is the whole file, ours to write over: nobody else sees that */
+	size_t touched; /* mapped: up to where its pages were asked for */
 	struct ZSTD_DCtx_s *unpacker; /* NULL: the file is plain */
 	uint8_t *packed; /* read and not unpacked yet */
 	size_t packed_at, packed_size;
@@ -21,6 +23,9 @@ struct trace_input {
 int trace_input_open(struct trace_input *in, const char *path);
 void trace_input_close(struct trace_input *in);
 
+/* Passes over the next bytes of a mapped file, which lie at in->bytes + *at then. False: it is not
+ * mapped, or has fewer. */
+bool trace_input_skip(struct trace_input *in, size_t size, size_t *at);
 /* Copies the next bytes; fewer are an error (-ENODATA). */
 void trace_input_read(struct trace_input *in, void *out, size_t size);
 /* Whether nothing but white space follows. */

@@ -8,6 +8,11 @@
 #include "tests/bench/replay/trace.h"
 #include "tests/bench/replay/trace_input.h"
 
+enum {
+	TRACE_SLOT_MEMORY, /* a record's memory: addresses from trace_alloc() */
+	TRACE_SLOT_FILE, /* the mapped file: large blocks stay where they lie */
+};
+
 #define TRACE_MEMORY_BYTES (UINT64_C(1) << 30) /* of one record; address space alone */
 
 struct trace {
@@ -24,7 +29,9 @@ uint64_t trace_alloc_zeroed(struct trace *trace, uint64_t size);
 /* What is at an address of the record's memory. */
 static inline void *trace_at(const struct trace *trace, uint64_t address)
 {
-	return trace->memory + address;
+	uint64_t offset = address & ((UINT64_C(1) << 56) - 1);
+
+	return (address >> 56 == TRACE_SLOT_FILE ? trace->in.bytes : trace->memory) + offset;
 }
 /* A word and a number. */
 int64_t trace_number(struct trace *trace, const char *name);
