@@ -46,12 +46,11 @@ int video_encoder_create(
 	struct video_encoder **out, enum video_codec codec, uint32_t width, uint32_t height);
 void video_encoder_destroy(struct video_encoder *encoder); /* NULL is ignored */
 
-/* Appends a frame made of a picture of bytes B, G, R and one that is ignored, whose rows lie
- * `stride` bytes apart; one of another size than the encoder's is scaled. Nothing is appended when
- * the encoder left the frame out. `time_ms` grows from frame to frame. -EINVAL, -ENOMEM, -EIO. */
-int video_encoder_encode(struct video_encoder *encoder, struct buf *out, const uint8_t *pixels,
-	uint32_t width, uint32_t height, ptrdiff_t stride, uint32_t time_ms,
-	const struct video_demand *demand);
+/* Appends a frame made of a picture's rows of bytes B, G, R and one that is ignored; one of another
+ * size than the encoder's is scaled. Nothing is appended when the encoder left the frame out.
+ * `time_ms` grows from frame to frame. -EINVAL, -ENOMEM, -EIO. */
+int video_encoder_encode(struct video_encoder *encoder, struct buf *out, const uint8_t *const *rows,
+	uint32_t width, uint32_t height, uint32_t time_ms, const struct video_demand *demand);
 /* The quality of the last frame, on the scale of the demand. */
 uint32_t video_encoder_quality(const struct video_encoder *encoder);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <libyuv/scale_argb.h>
 
@@ -38,7 +39,9 @@ void video_encoder_destroy(struct video_encoder *encoder)
 {
 	if (!encoder)
 		return;
+	free(encoder->source);
 	free(encoder->scaled);
+	free(encoder->scaled_rows);
 	encoder->ops->destroy(encoder);
 }
 
@@ -47,28 +50,56 @@ uint32_t video_encoder_quality(const struct video_encoder *encoder)
 	return encoder->quality;
 }
 
-static int scale(
-	struct video_encoder *encoder, struct video_input *input, uint32_t width, uint32_t height)
+/* A buffer for scaled frames. */
+static int prepare_scaled(struct video_encoder *encoder)
 {
-	int32_t stride = (int32_t)encoder->width * 4;
+	const size_t stride = (size_t)encoder->width * 4;
 
-	if (!encoder->scaled)
-		encoder->scaled = malloc((size_t)stride * encoder->height);
-	if (!encoder->scaled)
+	if (encoder->scaled)
+		return 0;
+	encoder->scaled_rows = malloc(encoder->height * sizeof(*encoder->scaled_rows));
+	if (!encoder->scaled_rows)
 		return -ENOMEM;
-	if (ARGBScale(input->pixels, (int)input->stride, (int)width, (int)height, encoder->scaled,
-		    stride, (int)encoder->width, (int)encoder->height, kFilterBox) != 0)
+	encoder->scaled = malloc(stride * encoder->height);
+	if (!encoder->scaled) {
+		free(encoder->scaled_rows);
+		encoder->scaled_rows = NULL;
 		return -ENOMEM;
-	input->pixels = encoder->scaled;
-	input->stride = stride;
+	}
+	for (uint32_t y = 0; y < encoder->height; y++)
+		encoder->scaled_rows[y] = encoder->scaled + stride * y;
 	return 0;
 }
 
-int video_encoder_encode(struct video_encoder *encoder, struct buf *out, const uint8_t *pixels,
-	uint32_t width, uint32_t height, ptrdiff_t stride, uint32_t time_ms,
-	const struct video_demand *demand)
+static int scale(
+	struct video_encoder *encoder, struct video_input *input, uint32_t width, uint32_t height)
 {
-	struct video_input input = { .pixels = pixels, .stride = stride, .time_ms = time_ms };
+	const size_t stride = (size_t)width * 4;
+	int ret = prepare_scaled(encoder);
+
+	if (ret < 0)
+		return ret;
+	if (encoder->source_bytes < stride * height) {
+		free(encoder->source);
+		encoder->source = malloc(stride * height);
+		encoder->source_bytes = encoder->source ? stride * height : 0;
+	}
+	if (!encoder->source)
+		return -ENOMEM;
+	for (uint32_t y = 0; y < height; y++)
+		memcpy(encoder->source + stride * y, input->rows[y], stride);
+	if (ARGBScale(encoder->source, (int)stride, (int)width, (int)height, encoder->scaled,
+		    (int)encoder->width * 4, (int)encoder->width, (int)encoder->height,
+		    kFilterBox) != 0)
+		return -ENOMEM;
+	input->rows = encoder->scaled_rows;
+	return 0;
+}
+
+int video_encoder_encode(struct video_encoder *encoder, struct buf *out, const uint8_t *const *rows,
+	uint32_t width, uint32_t height, uint32_t time_ms, const struct video_demand *demand)
+{
+	struct video_input input = { .rows = rows, .time_ms = time_ms };
 	const size_t size_before = out->size;
 	int ret = 0;
 

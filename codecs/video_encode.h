@@ -7,8 +7,7 @@
 
 /* A frame of exactly the encoder's size. */
 struct video_input {
-	const uint8_t *pixels;
-	ptrdiff_t stride;
+	const uint8_t *const *rows;
 	uint32_t time_ms;
 };
 
@@ -24,7 +23,11 @@ struct video_encoder {
 	uint32_t width;
 	uint32_t height;
 	uint32_t quality; /* of the last frame */
-	uint8_t *scaled; /* width * height words, once a frame had to be scaled */
+	/* Once a frame had to be scaled: */
+	uint8_t *source; /* its pixels in one piece */
+	size_t source_bytes;
+	uint8_t *scaled; /* width * height words */
+	const uint8_t **scaled_rows;
 };
 
 int video_mjpeg_create(struct video_encoder **out, uint32_t width, uint32_t height);

@@ -17,10 +17,11 @@
 
 #include "codecs/video_encode.h"
 #include "codecs/video_huffman.h"
+#include "codecs/video_planes.h"
 #include "core/util.h"
 
 enum {
-	ROWS_AT_ONCE = 16,
+	STRIP_ROWS = 16, /* of a row of the units that are encoded */
 	CHUNK_BYTES = 64 << 10,
 	QUALITY_MIN = 5, /* however few bytes are asked for */
 	TRIES = 3, /* of a frame that comes out much too large */
@@ -33,6 +34,9 @@ struct mjpeg {
 	struct jpeg_compress_struct jpeg;
 	struct jpeg_error_mgr errors;
 	struct jpeg_destination_mgr destination;
+	/* A strip of the frame as planes: one of STRIP_ROWS rows, two of half as many. */
+	uint8_t *planes[3];
+	uint32_t strides[3];
 	struct buf *out;
 	jmp_buf jump;
 	int error;
@@ -170,11 +174,50 @@ static void shrink_steps(j_compress_ptr jpeg)
 	}
 }
 
+/* Repeats the last byte of a row up to the end of its last unit. */
+static void pad(uint8_t *row, uint32_t width, uint32_t stride)
+{
+	memset(row + width, row[width - 1], stride - width);
+}
+
+/* Makes the next strip's planes; what lies below the frame is as its last row. */
+static void convert_strip(struct mjpeg *mjpeg, const uint8_t *const *rows, uint32_t top)
+{
+	const uint32_t width = mjpeg->base.width, last = mjpeg->base.height - 1;
+	const uint32_t *strides = mjpeg->strides;
+
+	for (uint32_t y = 0; y < STRIP_ROWS; y += 2) {
+		struct video_row_pair pair = {
+			.bgrx = { rows[MIN(top + y, last)], rows[MIN(top + y + 1, last)] },
+			.luma = { mjpeg->planes[0] + (size_t)strides[0] * y,
+				mjpeg->planes[0] + (size_t)strides[0] * (y + 1) },
+			.blue = mjpeg->planes[1] + (size_t)strides[1] * (y / 2),
+			.red = mjpeg->planes[2] + (size_t)strides[2] * (y / 2),
+		};
+
+		video_planes_pair(&pair, width, VIDEO_RANGE_FULL);
+		pad(pair.luma[0], width, strides[0]);
+		pad(pair.luma[1], width, strides[0]);
+		pad(pair.blue, DIV_ROUND_UP(width, 2u), strides[1]);
+		pad(pair.red, DIV_ROUND_UP(width, 2u), strides[2]);
+	}
+}
+
+static void write_strip(struct mjpeg *mjpeg)
+{
+	JSAMPROW rows[3][STRIP_ROWS];
+	JSAMPARRAY planes[3] = { rows[0], rows[1], rows[2] };
+
+	for (uint32_t i = 0; i < 3; i++)
+		for (uint32_t y = 0; y < (i ? STRIP_ROWS / 2 : STRIP_ROWS); y++)
+			rows[i][y] = mjpeg->planes[i] + (size_t)mjpeg->strides[i] * y;
+	jpeg_write_raw_data(&mjpeg->jpeg, planes, STRIP_ROWS);
+}
+
 static int encode_at(
 	struct mjpeg *mjpeg, struct buf *out, const struct video_input *input, uint32_t quality)
 {
 	j_compress_ptr jpeg = &mjpeg->jpeg;
-	JSAMPROW rows[ROWS_AT_ONCE];
 
 	mjpeg->out = out;
 	mjpeg->error = -EIO;
@@ -188,13 +231,8 @@ static int encode_at(
 	jpeg_start_compress(jpeg, TRUE);
 	shrink_steps(jpeg);
 	while (jpeg->next_scanline < jpeg->image_height) {
-		JDIMENSION count =
-			MIN(jpeg->image_height - jpeg->next_scanline, (JDIMENSION)ROWS_AT_ONCE);
-
-		for (JDIMENSION i = 0; i < count; i++)
-			rows[i] = (JSAMPROW)input->pixels +
-				input->stride * (ptrdiff_t)(jpeg->next_scanline + i);
-		jpeg_write_scanlines(jpeg, rows, count);
+		convert_strip(mjpeg, input->rows, jpeg->next_scanline);
+		write_strip(mjpeg);
 	}
 	jpeg_finish_compress(jpeg);
 	if (wants_tuning(mjpeg, quality))
@@ -249,6 +287,7 @@ static void mjpeg_destroy(struct video_encoder *encoder)
 
 	if (!setjmp(mjpeg->jump))
 		jpeg_destroy_compress(&mjpeg->jpeg);
+	free(mjpeg->planes[0]);
 	free(mjpeg);
 }
 
@@ -256,6 +295,20 @@ static const struct video_encoder_ops mjpeg_ops = {
 	.encode = mjpeg_encode,
 	.destroy = mjpeg_destroy,
 };
+
+static int create_planes(struct mjpeg *mjpeg, uint32_t width)
+{
+	const uint32_t stride = ALIGN_UP(width, 16u);
+
+	mjpeg->planes[0] = malloc((size_t)stride * STRIP_ROWS * 3 / 2);
+	if (!mjpeg->planes[0])
+		return -ENOMEM;
+	mjpeg->planes[1] = mjpeg->planes[0] + (size_t)stride * STRIP_ROWS;
+	mjpeg->planes[2] = mjpeg->planes[1] + (size_t)stride * STRIP_ROWS / 4;
+	mjpeg->strides[0] = stride;
+	mjpeg->strides[1] = mjpeg->strides[2] = stride / 2;
+	return 0;
+}
 
 int video_mjpeg_create(struct video_encoder **out, uint32_t width, uint32_t height)
 {
@@ -276,14 +329,19 @@ int video_mjpeg_create(struct video_encoder **out, uint32_t width, uint32_t heig
 		mjpeg_destroy(&mjpeg->base);
 		return -ENOMEM;
 	}
+	if (create_planes(mjpeg, width) < 0) {
+		free(mjpeg);
+		return -ENOMEM;
+	}
 	memcpy(mjpeg->huffman, video_huffman_start, sizeof(mjpeg->huffman));
 	jpeg_create_compress(jpeg);
 	jpeg->dest = &mjpeg->destination;
 	jpeg->image_width = width;
 	jpeg->image_height = height;
-	jpeg->input_components = 4;
-	jpeg->in_color_space = JCS_EXT_BGRX;
-	jpeg_set_defaults(jpeg);
+	jpeg->input_components = 3;
+	jpeg->in_color_space = JCS_YCbCr;
+	jpeg_set_defaults(jpeg); /* colours of half the width and height */
+	jpeg->raw_data_in = TRUE;
 	*out = &mjpeg->base;
 	return 0;
 }

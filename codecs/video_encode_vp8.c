@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include <libyuv/convert.h>
 #include <vpx/vp8cx.h>
 #include <vpx/vpx_encoder.h>
 
 #include "codecs/video_encode.h"
+#include "codecs/video_planes.h"
 #include "core/surface.h"
 #include "core/util.h"
 
@@ -176,6 +176,25 @@ static int take_packets(struct vp8 *vp8, struct buf *out)
 	return ret;
 }
 
+static void convert(struct vp8 *vp8, const uint8_t *const *rows)
+{
+	const uint32_t width = vp8->base.width, height = vp8->base.height;
+	const vpx_image_t *image = vp8->image;
+
+	for (uint32_t y = 0; y < height; y += 2) {
+		uint32_t next = MIN(y + 1, height - 1);
+		struct video_row_pair pair = {
+			.bgrx = { rows[y], rows[next] },
+			.luma = { image->planes[0] + (ptrdiff_t)image->stride[0] * y,
+				image->planes[0] + (ptrdiff_t)image->stride[0] * next },
+			.blue = image->planes[1] + (ptrdiff_t)image->stride[1] * (y / 2),
+			.red = image->planes[2] + (ptrdiff_t)image->stride[2] * (y / 2),
+		};
+
+		video_planes_pair(&pair, width, VIDEO_RANGE_VIDEO);
+	}
+}
+
 static int vp8_encode(struct video_encoder *encoder, struct buf *out,
 	const struct video_input *input, const struct video_demand *demand)
 {
@@ -190,10 +209,7 @@ static int vp8_encode(struct video_encoder *encoder, struct buf *out,
 	if (ret < 0)
 		return ret;
 	image = vp8->image;
-	if (ARGBToI420(input->pixels, (int)input->stride, image->planes[0], image->stride[0],
-		    image->planes[1], image->stride[1], image->planes[2], image->stride[2],
-		    (int)encoder->width, (int)encoder->height) != 0)
-		return -EIO;
+	convert(vp8, input->rows);
 	if (!vp8->started)
 		vp8->first_ms = input->time_ms;
 	pts = (int64_t)(uint32_t)(input->time_ms - vp8->first_ms);

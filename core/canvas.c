@@ -307,6 +307,23 @@ static bool draw_in_reach(const struct draw *draw)
 	return false;
 }
 
+bool canvas_copies_picture(
+	const struct surface *target, const struct draw *draw, struct point *origin)
+{
+	const struct image *image = draw->type == DRAW_COPY ? draw->copy.source.image : NULL;
+	const struct rect *area = &draw->copy.area;
+	struct rect bounds;
+
+	if (!image || surface_format_bits(target->format) != 32 || draw->copy.mask.image ||
+		!rop_is_plain(&draw->copy.rop) || !draw_in_reach(draw) ||
+		(image->format != IMAGE_XRGB8888 && image->format != IMAGE_ARGB8888))
+		return false;
+	bounds = (struct rect){ 0, 0, (int32_t)image->width, (int32_t)image->height };
+	*origin = (struct point){ area->left - draw->box.left, area->top - draw->box.top };
+	return rect_contains(&bounds, area) && rect_width(area) == rect_width(&draw->box) &&
+		rect_height(area) == rect_height(&draw->box);
+}
+
 static void draw_on(struct canvas *canvas)
 {
 	switch (canvas->draw->type) {

@@ -14,4 +14,10 @@ typedef struct surface *canvas_lookup_fn(void *opaque, uint32_t surface_id);
 void canvas_draw(
 	struct surface *target, const struct draw *draw, canvas_lookup_fn *lookup, void *opaque);
 
+/* Whether all that the drawing does to its box, where it is not clipped, is to copy 32-bit pixels of a
+ * picture there, all but their fourth byte as they are. *origin: where in the picture the target's
+ * (0, 0) is. */
+bool canvas_copies_picture(
+	const struct surface *target, const struct draw *draw, struct point *origin);
+
 #endif

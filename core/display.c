@@ -353,6 +353,127 @@ int display_snapshot(
 	return err;
 }
 
+/* ---- rows without a copy ---- */
+
+/* Takes the rows that the drawing brings. False: it drew on some in another way. */
+static bool take_rows(struct pixel_rows *rows, const struct surface *surface,
+	const struct rect *area, const struct draw *draw, uint32_t *missing)
+{
+	struct rect common = rect_intersect(&draw->box, area);
+	const struct image *image;
+	struct point origin;
+	bool fits, used = false;
+
+	if (rect_empty(&common))
+		return true;
+	fits = canvas_copies_picture(surface, draw, &origin) && common.left == area->left &&
+		common.right == area->right &&
+		(!draw->clipped || region_contains_rect(&draw->clip, &common));
+	image = fits ? draw->copy.source.image : NULL;
+	for (int32_t y = common.top; y < common.bottom; y++) {
+		const uint8_t **row = &rows->rows[y - area->top];
+
+		if (*row)
+			continue;
+		if (!fits)
+			return false;
+		*row = image->data + (size_t)image->stride * (size_t)(y + origin.y) +
+			4 * (size_t)(area->left + origin.x);
+		used = true;
+		--*missing;
+	}
+	if (used)
+		rows->images[rows->image_count++] = image_ref(draw->copy.source.image);
+	return true;
+}
+
+/* Those that nothing waits for. */
+static int copy_rows(struct pixel_rows *rows, const struct surface *surface,
+	const struct rect *area, uint32_t missing)
+{
+	struct image *image;
+	uint32_t at = 0;
+	int err = image_create(&image, IMAGE_XRGB8888, rows->width, missing);
+
+	if (err)
+		return err;
+	rows->images[rows->image_count++] = image;
+	for (uint32_t y = 0; y < rows->height; y++) {
+		uint8_t *to = image->data + (size_t)image->stride * at;
+
+		if (rows->rows[y])
+			continue;
+		memcpy(to, surface_row(surface, (uint32_t)area->top + y) + 4 * (size_t)area->left,
+			4 * (size_t)rows->width);
+		rows->rows[y] = to;
+		at++;
+	}
+	return 0;
+}
+
+/* With the lock held; the newest drawings first. -EAGAIN: they have to be rendered. */
+static int gather_rows(
+	struct display *display, uint32_t id, const struct rect *area, struct pixel_rows *rows)
+{
+	const struct surface *surface = lookup_surface(display, id);
+	uint32_t missing = rows->height, looks = HIDE_LOOK_BACK;
+
+	if (surface_format_bits(surface->format) != 32)
+		return -EAGAIN;
+	for (struct pending *p = display->last; p && missing; p = p->prev) {
+		if (looks-- == 0)
+			return -EAGAIN;
+		if (p->draw->surface_id == id && !take_rows(rows, surface, area, p->draw, &missing))
+			return -EAGAIN;
+	}
+	return missing ? copy_rows(rows, surface, area, missing) : 0;
+}
+
+static int snapshot_rows(
+	struct display *display, uint32_t id, const struct rect *area, struct pixel_rows *rows)
+{
+	struct image *image;
+	int err = image_from_surface(&image, display_sync(display, id, area), area);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < rows->image_count; i++)
+		image_unref(rows->images[i]);
+	rows->images[0] = image;
+	rows->image_count = 1;
+	for (uint32_t y = 0; y < rows->height; y++)
+		rows->rows[y] = image->data + (size_t)image->stride * y;
+	return 0;
+}
+
+int display_rows(
+	struct display *display, uint32_t id, const struct rect *area, struct pixel_rows **out)
+{
+	struct pixel_rows *rows;
+	int err = pixel_rows_create(&rows, (uint32_t)rect_width(area), (uint32_t)rect_height(area));
+	struct surface *surface;
+	struct rect all;
+
+	if (err)
+		return err;
+	display_lock(display);
+	surface = lookup_surface(display, id);
+	if (surface)
+		all = surface_bounds(surface);
+	if (!surface || !rect_contains(&all, area))
+		err = -ENOENT;
+	else
+		err = gather_rows(display, id, area, rows);
+	if (err == -EAGAIN)
+		err = snapshot_rows(display, id, area, rows);
+	display_unlock(display);
+	if (err)
+		pixel_rows_unref(rows);
+	else
+		*out = rows;
+	return err;
+}
+
 const struct cursor_state *display_cursor(struct display *display)
 {
 	return &display->cursor;

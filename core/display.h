@@ -11,6 +11,7 @@
 #ifndef CORE_DISPLAY_H
 #define CORE_DISPLAY_H
 
+#include "core/pixel_rows.h"
 #include "core/ports.h"
 
 struct display;
@@ -35,6 +36,10 @@ struct surface *display_sync(struct display *display, uint32_t id, const struct 
 /* A copy of a surface's area (NULL: all) as an image. Takes the lock itself. -ENOENT, -ENOMEM. */
 int display_snapshot(
 	struct display *display, uint32_t id, const struct rect *area, struct image **out);
+/* The pixels of a surface's area, which is inside: rows of pictures that wait to be drawn are taken
+ * from these as they are, if nothing else drew there; else as display_snapshot() has them. */
+int display_rows(
+	struct display *display, uint32_t id, const struct rect *area, struct pixel_rows **out);
 /* The pointer now; the shape is borrowed. Loop thread. */
 const struct cursor_state *display_cursor(struct display *display);
 

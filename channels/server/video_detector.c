@@ -66,7 +66,7 @@ struct state {
 	uint64_t cut_ns; /* something was drawn over it */
 	uint32_t flaps; /* how often that was painted over at once */
 	uint64_t blend_until_ns; /* what is drawn over it is taken for a part of it */
-	struct image *picture; /* of frame picture_frame; NULL: not asked for */
+	struct pixel_rows *picture; /* of frame picture_frame; NULL: not asked for */
 	uint64_t picture_frame;
 	struct state *next;
 };
@@ -109,7 +109,7 @@ static void video_free(struct state *video)
 {
 	region_finish(&video->base.shown);
 	region_finish(&video->seen);
-	image_unref(video->picture);
+	pixel_rows_unref(video->picture);
 	free(video);
 }
 
@@ -208,7 +208,7 @@ static void on_idle(void *opaque)
 	rearm(detector, now_ns);
 }
 
-int video_picture(struct video_detector *detector, struct video *base, struct image **picture)
+int video_picture(struct video_detector *detector, struct video *base, struct pixel_rows **picture)
 {
 	struct state *video = of_video(base);
 	int err;
@@ -216,15 +216,15 @@ int video_picture(struct video_detector *detector, struct video *base, struct im
 	if (!video->picture || video->picture_frame != base->frame) {
 		if (video->drawing || !base->frame)
 			return -EAGAIN;
-		image_unref(video->picture);
+		pixel_rows_unref(video->picture);
 		video->picture = NULL;
-		err = display_snapshot(
+		err = display_rows(
 			detector->display, base->surface_id, &base->area, &video->picture);
 		if (err < 0)
 			return err;
 		video->picture_frame = base->frame;
 	}
-	*picture = image_ref(video->picture);
+	*picture = pixel_rows_ref(video->picture);
 	return 0;
 }
 

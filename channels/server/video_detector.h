@@ -74,7 +74,8 @@ void video_detector_unlisten(struct video_detector *detector, struct video_liste
 struct video *video_detector_took(const struct video_detector *detector);
 
 /* The newest complete frame's pixels, captured once for all (a reference for the caller). -EAGAIN:
- * the next frame is being drawn; `frame` is told when it is complete. -ENOMEM. */
-int video_picture(struct video_detector *detector, struct video *video, struct image **picture);
+ * the next frame is being drawn; `frame` is told when it is complete. -ENOENT, -ENOMEM. */
+int video_picture(
+	struct video_detector *detector, struct video *video, struct pixel_rows **picture);
 
 #endif

@@ -23,7 +23,7 @@ struct video_job {
 	struct video_track *track; /* NULL: abandoned; then the encoder is the job's */
 	struct video_encoder *encoder;
 	uint64_t id;
-	struct image *picture;
+	struct pixel_rows *picture;
 	struct encoded_frame *frame;
 	struct video_demand demand;
 	int ret;
@@ -175,7 +175,7 @@ static void job_free(struct video_job *job)
 {
 	if (!job->track)
 		video_encoder_destroy(job->encoder);
-	image_unref(job->picture);
+	pixel_rows_unref(job->picture);
 	encoded_frame_unref(job->frame);
 	free(job);
 }
@@ -184,9 +184,8 @@ static void job_work(void *opaque)
 {
 	struct video_job *job = opaque;
 
-	job->ret = video_encoder_encode(job->encoder, &job->frame->data, job->picture->data,
-		job->picture->width, job->picture->height, job->picture->stride,
-		job->frame->mm_time, &job->demand);
+	job->ret = video_encoder_encode(job->encoder, &job->frame->data, job->picture->rows,
+		job->picture->width, job->picture->height, job->frame->mm_time, &job->demand);
 }
 
 static void deliver(struct video_job *job)

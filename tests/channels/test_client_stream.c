@@ -42,13 +42,16 @@ static void encode(struct video_encoder *encoder, struct buf *frame, uint32_t to
 	uint32_t time_ms)
 {
 	const struct video_demand demand = { .quality = 95, .interval_us = 33000 };
+	const uint8_t *rows[SIDE];
 	uint8_t pixels[SIDE * SIDE * 4];
 
 	paint(pixels, SIDE, SIDE, top, bottom);
+	for (size_t y = 0; y < SIDE; y++)
+		rows[y] = pixels + y * SIDE * 4;
 	frame->size = 0;
 	while (!frame->size) /* one that was left out is asked for again */
-		assert_int_equal(video_encoder_encode(encoder, frame, pixels, SIDE, SIDE, SIDE * 4,
-					 time_ms++, &demand),
+		assert_int_equal(
+			video_encoder_encode(encoder, frame, rows, SIDE, SIDE, time_ms++, &demand),
 			0);
 }
 

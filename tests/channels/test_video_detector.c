@@ -422,7 +422,7 @@ static void test_picture(void **state)
 	struct fixture *f = *state;
 	const struct rect film = { 64, 64, 364, 264 };
 	const struct rect upper = { 64, 64, 364, 164 }, lower = { 64, 164, 364, 264 };
-	struct image *picture;
+	struct pixel_rows *picture;
 
 	for (uint32_t i = 0; i < 6; i++, next_frame(f)) {
 		put_film(f, i, &film, &upper);
@@ -436,11 +436,11 @@ static void test_picture(void **state)
 	for (uint32_t y = 0; y < 200; y += 7) {
 		uint32_t row[300];
 
-		image_row_to_argb(picture, 0, y, 300, row);
+		memcpy(row, picture->rows[y], sizeof(row));
 		for (uint32_t x = 0; x < 300; x++)
 			assert_int_equal(row[x] & 0xffffff, film_pixel(5, x, y));
 	}
-	image_unref(picture);
+	pixel_rows_unref(picture);
 }
 
 /* ---- looks ---- */

@@ -11,6 +11,7 @@
 
 #include "codecs/video.h"
 #include "codecs/video_huffman.h"
+#include "codecs/video_planes.h"
 #include "core/util.h"
 
 enum { WIDTH = 320, HEIGHT = 180, FRAMES = 24 };
@@ -53,6 +54,22 @@ static uint64_t error(const uint8_t *a, const uint8_t *b, size_t pixels)
 	return sum / (pixels * 3);
 }
 
+/* Encodes pixels whose rows lie `stride` bytes apart. */
+static int encode(struct video_encoder *encoder, struct buf *out, const uint8_t *pixels,
+	uint32_t width, uint32_t height, ptrdiff_t stride, uint32_t time_ms,
+	const struct video_demand *demand)
+{
+	const uint8_t **rows = calloc(MAX(height, 1u), sizeof(*rows));
+	int ret;
+
+	assert_non_null(rows);
+	for (uint32_t y = 0; y < height; y++)
+		rows[y] = pixels + stride * (ptrdiff_t)y;
+	ret = video_encoder_encode(encoder, out, rows, width, height, time_ms, demand);
+	free(rows);
+	return ret;
+}
+
 struct coder {
 	struct video_encoder *encoder;
 	struct video_decoder *decoder;
@@ -80,7 +97,7 @@ static uint64_t coder_frame(struct coder *c, const struct video_demand *demand)
 	uint32_t width, height;
 
 	paint(c->source, c->width, c->height, c->frame);
-	assert_int_equal(video_encoder_encode(c->encoder, &out, c->source, c->width, c->height,
+	assert_int_equal(encode(c->encoder, &out, c->source, c->width, c->height,
 				 (ptrdiff_t)c->width * 4, 1000 + c->frame * 33, demand),
 		0);
 	c->frame++;
@@ -153,9 +170,8 @@ static void test_refresh(void **state)
 	/* Who comes now can begin with this one. */
 	demand.refresh = true;
 	paint(c.source, WIDTH, HEIGHT, c.frame);
-	assert_int_equal(video_encoder_encode(c.encoder, &out, c.source, WIDTH, HEIGHT, WIDTH * 4,
-				 2000, &demand),
-		0);
+	assert_int_equal(
+		encode(c.encoder, &out, c.source, WIDTH, HEIGHT, WIDTH * 4, 2000, &demand), 0);
 	assert_int_equal(video_decoder_create(&late, VIDEO_VP8), 0);
 	assert_int_equal(
 		video_decoder_frame(late, buf_bytes(&out), out.size, 1 << 20, &width, &height), 0);
@@ -235,9 +251,8 @@ static void test_scaling(void **state)
 
 			assert_int_equal(video_encoder_create(&encoder, codec, 200, 150), 0);
 			assert_int_equal(video_decoder_create(&decoder, codec), 0);
-			assert_int_equal(video_encoder_encode(encoder, &out,
-						 large + (upwards ? 299 * 1600 : 0), 400, 300,
-						 stride, 5, &demand),
+			assert_int_equal(encode(encoder, &out, large + (upwards ? 299 * 1600 : 0),
+						 400, 300, stride, 5, &demand),
 				0);
 			assert_int_equal(video_decoder_frame(decoder, buf_bytes(&out), out.size,
 						 1 << 20, &width, &height),
@@ -272,14 +287,91 @@ static void test_refused(void **state)
 	assert_int_equal(video_encoder_create(&encoder, VIDEO_VP8, 0, 16), -EINVAL);
 	assert_int_equal(video_encoder_create(&encoder, VIDEO_MJPEG, 16, 20000), -EINVAL);
 	assert_int_equal(video_encoder_create(&encoder, VIDEO_MJPEG, 1, 1), 0);
-	assert_int_equal(video_encoder_encode(encoder, &out, pixel, 1, 1, 4, 0, &demand), -EINVAL);
+	assert_int_equal(encode(encoder, &out, pixel, 1, 1, 4, 0, &demand), -EINVAL);
 	demand.quality = 101;
-	assert_int_equal(video_encoder_encode(encoder, &out, pixel, 1, 1, 4, 0, &demand), -EINVAL);
+	assert_int_equal(encode(encoder, &out, pixel, 1, 1, 4, 0, &demand), -EINVAL);
 	demand.quality = 50;
-	assert_int_equal(video_encoder_encode(encoder, &out, pixel, 0, 1, 4, 0, &demand), -EINVAL);
+	assert_int_equal(encode(encoder, &out, pixel, 0, 1, 4, 0, &demand), -EINVAL);
 	assert_int_equal(out.size, 0);
 	video_encoder_destroy(encoder);
 	video_encoder_destroy(NULL);
+}
+
+/* ---- planes ---- */
+
+static void check_planes(const uint8_t *pixels, uint32_t width, enum video_range range)
+{
+	uint8_t vectors[6][128], plain[6][128];
+	struct video_row_pair pair = { .bgrx = { pixels, pixels + 512 } };
+
+	memset(vectors, 0xee, sizeof(vectors));
+	memset(plain, 0xee, sizeof(plain));
+	pair.luma[0] = vectors[0];
+	pair.luma[1] = vectors[1];
+	pair.blue = vectors[2];
+	pair.red = vectors[3];
+	video_planes_pair(&pair, width, range);
+	pair.luma[0] = plain[0];
+	pair.luma[1] = plain[1];
+	pair.blue = plain[2];
+	pair.red = plain[3];
+	video_planes_pair_portable(&pair, width, range);
+	assert_memory_equal(vectors, plain, sizeof(plain));
+	assert_int_equal(plain[0][width], 0xee);
+	assert_int_equal(plain[2][DIV_ROUND_UP(width, 2u)], 0xee);
+}
+
+/* The vectors make what the plain code makes, at every width and of extreme colours, too. */
+static void test_planes(void **state)
+{
+	uint8_t pixels[1024];
+
+	for (uint32_t round = 0; round < 8; round++) {
+		for (uint32_t i = 0; i < sizeof(pixels); i++) {
+			uint32_t h = hash(i * 8 + round);
+
+			pixels[i] = (uint8_t)(round % 2 ? (h & 1 ? 255 : 0) : h);
+		}
+		for (uint32_t width = 1; width <= 127; width++) {
+			check_planes(pixels, width, VIDEO_RANGE_FULL);
+			check_planes(pixels, width, VIDEO_RANGE_VIDEO);
+		}
+	}
+}
+
+/* What the standard says of some colours. */
+static void test_plane_values(void **state)
+{
+	static const struct {
+		uint8_t bgr[4], full[3], video[3];
+	} cases[] = {
+		{ { 0, 0, 0 }, { 0, 128, 128 }, { 16, 128, 128 } },
+		{ { 255, 255, 255 }, { 255, 128, 128 }, { 235, 128, 128 } },
+		{ { 128, 128, 128 }, { 128, 128, 128 }, { 126, 128, 128 } },
+		{ { 255, 0, 0 }, { 29, 255, 107 }, { 41, 240, 110 } },
+		{ { 0, 0, 255 }, { 76, 85, 255 }, { 82, 90, 240 } },
+		{ { 0, 255, 0 }, { 150, 44, 21 }, { 144, 54, 34 } },
+	};
+
+	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
+		for (int range = 0; range < 2; range++) {
+			const uint8_t *wanted = range ? cases[c].video : cases[c].full;
+			uint8_t pixels[64 * 4], luma[64], blue[32], red[32];
+			struct video_row_pair pair = { .bgrx = { pixels, pixels },
+				.luma = { luma, luma },
+				.blue = blue,
+				.red = red };
+
+			for (size_t i = 0; i < 64; i++)
+				memcpy(pixels + i * 4, cases[c].bgr, 4);
+			video_planes_pair(&pair, 64, range ? VIDEO_RANGE_VIDEO : VIDEO_RANGE_FULL);
+			for (size_t i = 0; i < 64; i += 21) {
+				assert_in_range(luma[i], MAX(wanted[0], 1) - 1, wanted[0] + 1);
+				assert_in_range(blue[i / 2], wanted[1] - 2, wanted[1] + 2);
+				assert_in_range(red[i / 2], wanted[2] - 2, wanted[2] + 2);
+			}
+		}
+	}
 }
 
 /* ---- Huffman tables ---- */
@@ -348,6 +440,8 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_scaling),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_planes),
+		cmocka_unit_test(test_plane_values),
 		cmocka_unit_test(test_huffman),
 	};
 

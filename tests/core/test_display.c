@@ -267,6 +267,138 @@ static void a_snapshot_is_a_copy(void **state)
 	display_destroy(display);
 }
 
+/* A copy of a 16x16 picture's part to a box of the same size; the picture's pixels tell their place. */
+static struct draw *copy(struct image *image, int32_t x, int32_t y, const struct rect *area)
+{
+	struct rect box = rect_make(x, y, rect_width(area), rect_height(area));
+	struct draw *d;
+
+	assert_int_equal(draw_create(&d, DRAW_COPY, 0, &box), 0);
+	d->copy.source.image = image_ref(image);
+	d->copy.area = *area;
+	return d;
+}
+
+static struct image *picture(uint32_t base)
+{
+	struct image *image;
+
+	assert_int_equal(image_create(&image, IMAGE_XRGB8888, 16, 16), 0);
+	for (uint32_t i = 0; i < 256; i++)
+		memcpy(image->data + i * 4, &(uint32_t){ base + i }, 4);
+	return image;
+}
+
+/* That rows are what a snapshot has; how many of them lie in the picture. */
+static uint32_t check_rows(
+	struct display *display, const struct rect *area, const struct image *image)
+{
+	struct pixel_rows *rows;
+	struct image *snapshot;
+	uint32_t inside = 0;
+
+	assert_int_equal(display_rows(display, 0, area, &rows), 0);
+	assert_int_equal(rows->width, rect_width(area));
+	assert_int_equal(rows->height, rect_height(area));
+	assert_int_equal(display_snapshot(display, 0, area, &snapshot), 0);
+	for (uint32_t y = 0; y < rows->height; y++) {
+		for (uint32_t x = 0; x < rows->width; x++) {
+			uint32_t word;
+
+			memcpy(&word, rows->rows[y] + x * 4, 4);
+			assert_int_equal(word & 0xffffff,
+				((const uint32_t *)(const void *)(snapshot->data +
+					(size_t)snapshot->stride * y))[x] &
+					0xffffff);
+		}
+		inside += rows->rows[y] >= image->data && rows->rows[y] < image->data + 1024;
+	}
+	image_unref(snapshot);
+	pixel_rows_unref(rows);
+	return inside;
+}
+
+static void rows_are_those_of_pictures_that_wait(void **state)
+{
+	const struct rect area = { 4, 4, 12, 14 }, whole = { 0, 0, 16, 16 };
+	const struct rect strip = { 2, 3, 14, 7 }, shifted = { 0, 2, 8, 6 };
+	struct image *below = picture(0x1000), *image = picture(0x2000);
+	struct display *display;
+	struct pixel_rows *rows;
+	struct draw *d;
+
+	assert_int_equal(display_create(&display), 0);
+	assert_int_equal(display_rows(display, 0, &area, &rows), -ENOENT);
+	add_surface(display, 0, 20, 20);
+	assert_int_equal(display_rows(display, 0, &(struct rect){ 4, 4, 21, 8 }, &rows), -ENOENT);
+	/* Nothing waits; then all of it, and then one strip of another picture above that. */
+	feed(display, fill(0, 0, 0, 20, 20, 0x30));
+	assert_int_equal(pixel(display, 0, 0, 0), 0x30);
+	assert_int_equal(check_rows(display, &area, image), 0);
+	feed(display, copy(below, 0, 0, &whole));
+	feed(display, copy(image, 3, 5, &strip));
+	assert_int_equal(check_rows(display, &area, image), 4);
+	/* check_rows() has it rendered: from here on one strip waits, the rest is the surface's. */
+	assert_int_equal(check_rows(display, &area, image), 0);
+	feed(display, copy(image, 4, 8, &shifted));
+	assert_int_equal(check_rows(display, &area, image), 4);
+	/* A fill beside the area, one within another surface's pixels: no matter. */
+	feed(display, copy(image, 4, 8, &shifted));
+	feed(display, fill(0, 0, 0, 4, 20, 0x44));
+	assert_int_equal(check_rows(display, &area, image), 4);
+	/* One under the picture is, one over it is rendered. */
+	feed(display, fill(0, 0, 0, 20, 6, 0x55));
+	feed(display, copy(image, 2, 2, &whole));
+	assert_int_equal(check_rows(display, &area, image), 10);
+	feed(display, copy(image, 2, 2, &whole));
+	feed(display, fill(0, 5, 5, 1, 1, 0x66));
+	assert_int_equal(check_rows(display, &area, image), 0);
+	/* A picture that reaches over half of the rows, or is clipped there. */
+	feed(display, copy(image, 5, 2, &strip));
+	assert_int_equal(check_rows(display, &area, image), 0);
+	d = copy(image, 2, 2, &whole);
+	d->clipped = true;
+	region_add_rect(&d->clip, &(struct rect){ 0, 0, 20, 9 });
+	region_add_rect(&d->clip, &(struct rect){ 0, 9, 6, 20 });
+	feed(display, d);
+	assert_int_equal(check_rows(display, &area, image), 0);
+	/* Clipped where it does not matter; inverted. */
+	d = copy(image, 2, 2, &whole);
+	d->clipped = true;
+	region_add_rect(&d->clip, &(struct rect){ 0, 0, 12, 20 });
+	feed(display, d);
+	assert_int_equal(check_rows(display, &area, image), 10);
+	d = copy(image, 2, 2, &whole);
+	d->copy.rop.invert_source = true;
+	feed(display, d);
+	assert_int_equal(check_rows(display, &area, image), 0);
+	image_unref(below);
+	image_unref(image);
+	display_destroy(display);
+}
+
+/* Whoever holds rows has them whatever becomes of the display. */
+static void rows_stay(void **state)
+{
+	const struct rect whole = { 0, 0, 16, 16 };
+	struct image *image = picture(7);
+	struct pixel_rows *rows;
+	struct display *display;
+	uint32_t word;
+
+	assert_int_equal(display_create(&display), 0);
+	add_surface(display, 0, 16, 16);
+	feed(display, copy(image, 0, 0, &whole));
+	image_unref(image);
+	assert_int_equal(display_rows(display, 0, &whole, &rows), 0);
+	feed(display, fill(0, 0, 0, 16, 16, 0));
+	assert_int_equal(pixel(display, 0, 3, 3), 0);
+	display_destroy(display);
+	memcpy(&word, rows->rows[15] + 60, 4);
+	assert_int_equal(word, 7 + 255);
+	pixel_rows_unref(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +409,8 @@ int main(void)
 		cmocka_unit_test(a_surface_is_read_before_it_goes),
 		cmocka_unit_test(laziness_does_not_show),
 		cmocka_unit_test(a_snapshot_is_a_copy),
+		cmocka_unit_test(rows_are_those_of_pictures_that_wait),
+		cmocka_unit_test(rows_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
