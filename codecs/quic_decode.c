@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * QUIC's decoder. The stream's words are turned round first, into memory with zeros behind them, so
- * that any eight bytes are the next bits; short codes are looked up; a pixel's channels are predicted
- * together, as bytes of a word.
+ * that any eight bytes are the next bits; a pixel's channels are predicted together, as bytes of a
+ * word.
+ *
+ * What takes the time is that a codeword begins where the one before ends. So the length is made of
+ * few operations: the zeros that the bits begin with, no more of them than an entry's limit lets, and
+ * the code. Only after QUIC_LONG_PREFIX() zeros is it another.
  */
 #include <endian.h>
 #include <errno.h>
@@ -10,12 +14,12 @@
 #include <string.h>
 
 #include "codecs/quic_model.h"
+#include "codecs/quic_near.h"
 #include "core/surface.h"
 #include "core/util.h"
 #include "core/wire.h"
 
 enum {
-	FAST_BITS = 9, /* codes up to this length are looked up */
 	PIXEL_BITS_MAX = 4 * QUIC_MAX_CODE_BITS + 24, /* with a run's code, rounded up */
 };
 
@@ -25,19 +29,42 @@ struct bit_reader {
 	const uint8_t *at;
 };
 
+/* What the pixels' loop needs of a channel's model, by context. */
+struct entries {
+	uint64_t limit[256]; /* of its bits one is set: no prefix is longer */
+	uint8_t after[256]; /* bits from a prefix' last zero on: the code + 1 */
+};
+
 struct group {
 	struct quic_channel *channels;
+	struct entries *entries; /* one a channel */
 	struct quic_pace pace;
 	uint32_t *residuals; /* of the row at hand, a channel a byte; [-1] is the first context */
 };
 
+/* How a group's channels lie in memory. */
+enum layout { LAYOUT_BYTE, LAYOUT_555, LAYOUT_BGRX, LAYOUT_BGRA, LAYOUT_ALPHA };
+
+struct row {
+	uint8_t *at;
+	const uint8_t *above; /* NULL in the first row */
+	uint32_t width;
+};
+
+struct decoder;
+typedef void decode_fn(struct decoder *d, struct group *g, enum layout layout,
+	const struct row *row, uint32_t from, uint32_t to);
+
 struct decoder {
 	struct quic_family family;
-	/* By code and the next bits: length << 8 | value, 0 when it is longer. */
-	uint16_t fast[QUIC_MAX_CODES][1u << FAST_BITS];
 	struct quic_channel channels[4];
+	struct entries entries[4];
+	uint64_t limits[QUIC_MAX_CODES];
+	uint32_t ends[QUIC_MAX_CODES]; /* the bit that ends a prefix */
+	uint8_t prefixes[QUIC_MAX_CODE_BITS][QUIC_MAX_CODES]; /* what zeros stand for */
 	struct group groups[2];
 	struct bit_reader reader;
+	decode_fn *decode;
 	bool broken;
 	uint32_t *residuals;
 	uint8_t *stream;
@@ -60,84 +87,100 @@ static inline void eat(struct bit_reader *r, uint32_t length)
 	r->count -= length;
 }
 
-/* Length << 8 | value. Not inline, so that the short codes have the registers. */
+/* Reads a codeword with a long prefix. Not inline, so that the others have the registers. */
 static __attribute__((noinline, cold)) uint32_t decode_long_value(
-	uint64_t next, const struct quic_family *f, uint32_t code)
+	struct bit_reader *r, const struct quic_family *f, uint32_t code)
 {
-	uint32_t bits = (uint32_t)(next >> 32), zeros, length;
+	uint32_t length = f->escape_prefix[code] + f->escape_suffix[code];
+	uint32_t suffix =
+		(uint32_t)(r->bits << f->escape_prefix[code] >> (64 - f->escape_suffix[code]));
 
-	if (bits > f->escape_below[code]) {
-		zeros = (uint32_t)__builtin_clz(bits);
-		length = zeros + 1 + code;
-		return length << 8 | (zeros << code | (bits >> (32 - length) & ((1u << code) - 1)));
-	}
-	length = f->escape_bits[code];
-	return length << 8 |
-		((f->escape[code] + (bits >> (32 - length) & f->escape_suffix_mask[code])) &
-			((1u << f->bits) - 1));
+	eat(r, length);
+	return (f->escape[code] + suffix) & ((1u << f->bits) - 1);
 }
 
 /* The caller has seen to it that there are QUIC_MAX_CODE_BITS bits. */
-static inline uint32_t decode_value(struct bit_reader *r, const struct decoder *d,
-	const struct quic_channel *channel, uint32_t context)
+static inline __attribute__((always_inline)) uint32_t decode_value(struct bit_reader *r,
+	const struct decoder *d, uint32_t bits, const struct entries *entries, uint32_t context)
 {
-	uint32_t code = channel->best[context];
-	uint32_t found = d->fast[code][r->bits >> (64 - FAST_BITS)];
+	uint32_t after = entries->after[context], code = after - 1;
+	uint32_t zeros = (uint32_t)__builtin_clzll(r->bits | entries->limit[context]);
+	uint32_t length = zeros + after;
+	uint32_t word;
 
-	if (__builtin_expect(!found, 0))
-		found = decode_long_value(r->bits, &d->family, code);
-	eat(r, found >> 8);
-	return found & 0xff;
+	if (__builtin_expect(zeros == QUIC_LONG_PREFIX(bits), 0)) {
+		/* A copy, so that the reader itself may be in registers. */
+		struct bit_reader copy = *r;
+		uint32_t value = decode_long_value(&copy, &d->family, code);
+
+		*r = copy;
+		return value;
+	}
+	word = (uint32_t)(r->bits >> (-length & 63));
+	eat(r, length);
+	/* The bit behind the zeros is 1, or there would have been one zero more but for the limit. */
+	return d->prefixes[zeros][code] + (word ^ d->ends[code]);
 }
 
-static void fast_init(struct decoder *d)
+/* Takes over what was learnt of a bucket. */
+static void spread(const struct decoder *d, struct entries *entries,
+	const struct quic_channel *channel, uint32_t bucket)
+{
+	uint32_t end = quic_bucket_end(d->family.bits, bucket);
+	uint64_t limit = d->limits[channel->best[bucket]];
+
+	for (uint32_t i = quic_bucket_first(bucket); i < end; i++) {
+		entries->after[i] = (uint8_t)(channel->best[bucket] + 1);
+		entries->limit[i] = limit;
+	}
+}
+
+/* Without a long prefix the last codewords differ in a suffix as long as the code alone: with the zero
+ * that ends their prefix they are like the ones before them. */
+static void limits_init(struct decoder *d)
 {
 	const struct quic_family *f = &d->family;
 
 	for (uint32_t code = 0; code < f->bits; code++) {
-		for (uint32_t v = 0; v < 1u << f->bits; v++) {
-			uint32_t length = f->codeword[code][v] >> 26, first, count;
+		uint32_t prefix = f->escape_prefix[code];
 
-			if (length > FAST_BITS)
-				continue;
-			count = 1u << (FAST_BITS - length);
-			first = (f->codeword[code][v] & ((1u << 26) - 1)) * count;
-			for (uint32_t i = 0; i < count; i++)
-				d->fast[code][first + i] = (uint16_t)(length << 8 | v);
-		}
+		if (prefix < QUIC_LONG_PREFIX(f->bits))
+			prefix--;
+		d->limits[code] = 1ull << 63 >> prefix;
+		d->ends[code] = 1u << code;
+		for (uint32_t zeros = 0; zeros <= prefix; zeros++)
+			d->prefixes[zeros][code] = (uint8_t)(zeros << code);
 	}
 }
 
 /* The length of a run, or more than `left` when the stream is broken. */
-static uint32_t decode_run(struct bit_reader *r, struct quic_pace *pace, uint32_t left)
+static inline __attribute__((always_inline)) uint32_t decode_run(
+	struct bit_reader *r, struct quic_pace *pace, uint32_t left)
 {
-	uint32_t length = 0, bits;
+	uint32_t state = pace->run_state, length, ones, bits;
 
-	for (;;) {
-		refill(r);
-		if (!(r->bits >> 63))
-			break;
-		eat(r, 1);
-		length += 1u << quic_run_bits[pace->run_state];
-		if (pace->run_state < QUIC_RUN_STATES - 1)
-			pace->run_state++;
+	refill(r);
+	/* No more than lead to the last state, which the loop then stays in. */
+	ones = (uint32_t)__builtin_clzll(~r->bits | 1ull << (64 - QUIC_RUN_STATES + state));
+	length = quic_run_sums[state + ones] - quic_run_sums[state];
+	state += ones;
+	bits = quic_run_bits[state];
+	eat(r, ones);
+	while (r->bits >> 63) {
+		length += 1u << bits;
 		if (length > left)
 			return length;
+		eat(r, 1);
+		refill(r);
 	}
 	eat(r, 1);
-	bits = quic_run_bits[pace->run_state];
-	if (bits) {
-		length += (uint32_t)(r->bits >> (64 - bits));
-		eat(r, bits);
-	}
-	if (pace->run_state > 0)
-		pace->run_state--;
+	length += (uint32_t)(r->bits >> 1 >> (63 - bits));
+	eat(r, bits);
+	pace->run_state = state - (state > 0);
 	return length;
 }
 
-/* ---- pixels: how a group's channels lie in memory. All inline, with constant layouts. ---- */
-
-enum layout { LAYOUT_BYTE, LAYOUT_555, LAYOUT_BGRX, LAYOUT_ALPHA };
+/* ---- pixels: all inline, with constant layouts ---- */
 
 static inline uint32_t layout_count(enum layout layout)
 {
@@ -157,6 +200,7 @@ static inline uint32_t load(enum layout layout, const uint8_t *row, uint32_t i)
 		memcpy(&half, row + 2 * (size_t)i, 2);
 		return (uint32_t)(half >> 10 & 31) << 16 | (uint32_t)(half >> 5 & 31) << 8 |
 			(half & 31);
+	case LAYOUT_BGRX: memcpy(&word, row + 4 * (size_t)i, 4); return word; /* stored so */
 	default: memcpy(&word, row + 4 * (size_t)i, 4); return word & 0xffffff;
 	}
 }
@@ -178,83 +222,87 @@ static inline void store(enum layout layout, uint8_t *row, uint32_t i, uint32_t 
 
 /* ---- rows ---- */
 
-struct row {
+/* What the loops over a row's pixels use, apart from memory that the stored bytes might alias. */
+struct row_decoder {
+	struct bit_reader reader;
+	const struct decoder *d;
+	const struct entries *entries;
+	uint32_t *residuals;
 	uint8_t *at;
-	const uint8_t *above; /* NULL in the first row */
-	uint32_t width;
+	/* Residuals of the pixel before. Each for itself: the first channel's must not wait for the
+	 * last one's. */
+	uint32_t contexts[3];
 };
 
-/* The mean of each byte, rounded down. */
-static inline uint32_t mean_bytes(uint32_t a, uint32_t b)
+/* Reads the residuals of a pixel. */
+static inline __attribute__((always_inline)) uint32_t decode_residuals(
+	struct row_decoder *r, enum layout layout)
 {
-	return (a & b) + (((a ^ b) & 0xfefefe) >> 1);
-}
+	uint32_t bits = layout == LAYOUT_555 ? 5 : 8, *contexts = r->contexts;
+	struct bit_reader *reader = &r->reader;
 
-/* The sum of each byte, modulo 256. */
-static inline uint32_t add_bytes(uint32_t a, uint32_t b)
-{
-	return ((a & 0x7f7f7f) + (b & 0x7f7f7f)) ^ ((a ^ b) & 0x808080);
-}
-
-/* quic_unfold() of each byte. */
-static inline uint32_t unfold_bytes(uint32_t v)
-{
-	return (v >> 1 & 0x7f7f7f) ^ (v & 0x010101) * 0xff;
-}
-
-/* Reads the residuals of a pixel; `context` are those of the pixel before. */
-static inline uint32_t decode_residuals(struct bit_reader *r, const struct decoder *d,
-	const struct group *g, enum layout layout, uint32_t context)
-{
-	const struct quic_channel *channels = g->channels;
-	uint32_t values;
-
-	refill(r);
-	values = decode_value(r, d, &channels[0], context >> 16) << 16;
+	refill(reader);
+	contexts[0] = decode_value(reader, r->d, bits, &r->entries[0], contexts[0]);
 	if (layout_count(layout) == 1)
-		return values;
-	values |= decode_value(r, d, &channels[1], context >> 8 & 0xff) << 8;
-	if (r->count < QUIC_MAX_CODE_BITS)
-		refill(r);
-	return values | decode_value(r, d, &channels[2], context & 0xff);
+		return contexts[0] << 16;
+	contexts[1] = decode_value(reader, r->d, bits, &r->entries[1], contexts[1]);
+	if (__builtin_expect(reader->count < QUIC_MAX_CODE_BITS, 0))
+		refill(reader);
+	contexts[2] = decode_value(reader, r->d, bits, &r->entries[2], contexts[2]);
+	return contexts[0] << 16 | contexts[1] << 8 | contexts[2];
 }
 
-/* Decodes pixel i, for which `guess` is predicted. */
-static inline uint32_t decode_pixel(struct bit_reader *r, const struct decoder *d,
-	const struct group *g, enum layout layout, const struct row *row, uint32_t i,
-	uint32_t *context, uint32_t guess)
+/* Decodes pixel i. */
+static inline __attribute__((always_inline)) void decode_pixel(struct row_decoder *r,
+	enum layout layout, bool vectors, bool first, struct near *near, uint32_t i)
 {
 	uint32_t mask = layout == LAYOUT_555 ? 0x1f1f1f
-		: layout == LAYOUT_BGRX      ? 0xffffff
+		: layout_count(layout) == 3  ? 0xffffff
 					     : 0xff0000;
-	uint32_t values = decode_residuals(r, d, g, layout, *context);
-	uint32_t word = add_bytes(unfold_bytes(values), guess) & mask;
+	uint32_t values = decode_residuals(r, layout);
 
-	g->residuals[i] = *context = values;
-	store(layout, row->at, i, word);
-	return word;
+	r->residuals[i] = values;
+	store(layout, r->at, i, near_add(near, vectors, first, mask, values));
 }
 
-static void learn(const struct decoder *d, struct group *g, uint32_t count, uint32_t i)
+static void learn(struct decoder *d, struct group *g, uint32_t count, uint32_t i)
 {
 	const uint32_t *residuals = g->residuals + i;
 
 	for (uint32_t c = 0; c < count; c++) {
 		uint32_t shift = 8 * (2 - c);
+		uint32_t bucket = quic_bucket_of(d->family.bits, residuals[-1] >> shift & 0xff);
 
-		quic_channel_learn(&g->channels[c], &d->family, g->pace.trigger,
-			(uint8_t)(residuals[-1] >> shift), (uint8_t)(residuals[0] >> shift));
+		if (quic_channel_learn(&g->channels[c], &d->family, g->pace.trigger, bucket,
+			    (uint8_t)(residuals[0] >> shift)))
+			spread(d, &g->entries[c], &g->channels[c], bucket);
 	}
+}
+
+static inline void contexts_set(struct row_decoder *r, uint32_t residuals)
+{
+	for (uint32_t c = 0; c < 3; c++)
+		r->contexts[c] = residuals >> 8 * (2 - c) & 0xff;
+}
+
+static inline void row_decoder_init(struct row_decoder *r, struct decoder *d, struct group *g,
+	const struct row *row, uint32_t i)
+{
+	*r = (struct row_decoder){ d->reader, d, g->entries, g->residuals, row->at, { 0 } };
+	contexts_set(r, g->residuals[(ptrdiff_t)i - 1]);
 }
 
 /* Pixel 0 of a row. */
 static void decode_first(
 	struct decoder *d, struct group *g, enum layout layout, const struct row *row)
 {
-	uint32_t above = row->above ? load(layout, row->above, 0) : 0, context = g->residuals[-1];
+	struct near near = { .left = row->above ? load(layout, row->above, 0) : 0 };
 	struct quic_pace *pace = &g->pace;
+	struct row_decoder r;
 
-	decode_pixel(&d->reader, d, g, layout, row, 0, &context, above);
+	row_decoder_init(&r, d, g, row, 0);
+	decode_pixel(&r, layout, false, true, &near, 0);
+	d->reader = r.reader;
 	if (pace->wait) {
 		pace->wait--;
 		return;
@@ -263,81 +311,105 @@ static void decode_first(
 	learn(d, g, layout_count(layout), 0);
 }
 
-/* Pixels i to end, i > 0. The two pixels before are kept as words, and the one above. */
-static inline __attribute__((always_inline)) void decode_segment(struct decoder *d, struct group *g,
-	enum layout layout, bool first, const struct row *at, uint32_t i, uint32_t end)
+/* Fills pixels i to end. May write up to `room`, what is decoded later. */
+static inline void fill(
+	enum layout layout, uint8_t *row, uint32_t i, uint32_t end, uint32_t room, uint32_t word)
 {
-	const struct row row = *at;
-	struct bit_reader r = d->reader;
-	struct quic_pace *pace = &g->pace;
-	uint32_t run_at = 0, stop = i + pace->wait, context = g->residuals[i - 1];
-	uint32_t left = load(layout, row.at, i - 1), above = 0, above_left = 0;
-	uint32_t left2 = i > 1 ? load(layout, row.at, i - 2) : ~left;
+	uint32_t four[4] = { word, word, word, word };
 
-	if (!first)
-		above_left = load(layout, row.above, i - 1);
+	/* Most runs are short: four pixels at once, and no branch about whether there are any. */
+	if ((layout == LAYOUT_BGRX || layout == LAYOUT_BGRA) && room - end >= 4) {
+		do {
+			memcpy(row + 4 * (size_t)i, four, 16);
+			i += 4;
+		} while (i < end);
+		return;
+	}
+	for (; i < end; i++)
+		store(layout, row, i, word);
+}
+
+/* Pixels i to end, i > 0. */
+static inline __attribute__((always_inline)) void decode_segment(struct decoder *d, struct group *g,
+	enum layout layout, bool vectors, bool first, const struct row *row, uint32_t i,
+	uint32_t end)
+{
+	uint32_t run_at = 0, stop = i + g->pace.wait;
+	const uint8_t *above = row->above;
+	struct row_decoder r;
+	struct near near;
+
+	row_decoder_init(&r, d, g, row, i);
+	near_set(&near, vectors, i > 1 ? load(layout, row->at, i - 2) : 0,
+		load(layout, row->at, i - 1), first ? 0 : load(layout, above, i - 1));
 	while (i < end) {
-		uint32_t length, word;
+		uint32_t length;
 
-		if (!first)
-			above = load(layout, row.above, i);
-		if (first || left != left2 || above != above_left || i == run_at || i <= 2) {
-			word = decode_pixel(&r, d, g, layout, &row, i, &context,
-				first ? left : mean_bytes(left, above));
-			left2 = left;
-			left = word;
-			above_left = above;
+		if (first || !near_run(&near, vectors, load(layout, above, i)) || i == run_at ||
+			i <= 2) {
+			decode_pixel(&r, layout, vectors, first, &near, i);
 			if (i++ == stop) {
 				learn(d, g, layout_count(layout), stop);
-				stop = i + quic_pace_next_wait(pace);
+				stop = i + quic_pace_next_wait(&g->pace);
 			}
 			continue;
 		}
-		run_at = i;
-		pace->wait = stop - i;
-		d->reader = r;
-		length = decode_run(&d->reader, pace, end - i);
-		r = d->reader;
+		length = decode_run(&r.reader, &g->pace, end - i);
 		if (length > end - i) {
 			d->broken = true;
 			return;
 		}
-		for (; length > 0; length--)
-			store(layout, row.at, i++, left);
-		if (i == end)
-			return;
-		context = g->residuals[i - 1];
-		above_left = load(layout, row.above, i - 1);
-		left2 = left;
-		stop = i + pace->wait;
+		fill(layout, r.at, i, i + length, row->width, near_left(&near, vectors));
+		run_at = i; /* behind an empty run there is a pixel */
+		i += length;
+		stop += length;
+		contexts_set(&r, r.residuals[i - 1]);
+		near_behind_run(&near, vectors, load(layout, above, i - 1));
 	}
-	pace->wait = stop - end;
-	d->reader = r;
+	g->pace.wait = stop - end;
+	d->reader = r.reader;
 }
 
 static inline __attribute__((always_inline)) void decode_layout(struct decoder *d, struct group *g,
-	enum layout layout, const struct row *row, uint32_t from, uint32_t to)
+	enum layout layout, bool vectors, const struct row *row, uint32_t from, uint32_t to)
 {
 	if (from == 0) {
 		decode_first(d, g, layout, row);
 		from = 1;
 	}
 	if (row->above)
-		decode_segment(d, g, layout, false, row, from, to);
+		decode_segment(d, g, layout, vectors, false, row, from, to);
 	else
-		decode_segment(d, g, layout, true, row, from, to);
+		decode_segment(d, g, layout, false, true, row, from, to);
 }
 
-static void decode_span(struct decoder *d, struct group *g, enum layout layout,
-	const struct row *row, uint32_t from, uint32_t to)
+static inline __attribute__((always_inline)) void decode_any(struct decoder *d, struct group *g,
+	enum layout layout, bool vectors, const struct row *row, uint32_t from, uint32_t to)
 {
 	switch (layout) {
-	case LAYOUT_BYTE: decode_layout(d, g, LAYOUT_BYTE, row, from, to); break;
-	case LAYOUT_ALPHA: decode_layout(d, g, LAYOUT_ALPHA, row, from, to); break;
-	case LAYOUT_555: decode_layout(d, g, LAYOUT_555, row, from, to); break;
-	case LAYOUT_BGRX: decode_layout(d, g, LAYOUT_BGRX, row, from, to); break;
+	case LAYOUT_BYTE: decode_layout(d, g, LAYOUT_BYTE, false, row, from, to); break;
+	case LAYOUT_ALPHA: decode_layout(d, g, LAYOUT_ALPHA, false, row, from, to); break;
+	case LAYOUT_555: decode_layout(d, g, LAYOUT_555, false, row, from, to); break;
+	case LAYOUT_BGRX: decode_layout(d, g, LAYOUT_BGRX, vectors, row, from, to); break;
+	case LAYOUT_BGRA: decode_layout(d, g, LAYOUT_BGRA, vectors, row, from, to); break;
 	}
 }
+
+static void decode_plain(struct decoder *d, struct group *g, enum layout layout,
+	const struct row *row, uint32_t from, uint32_t to)
+{
+	decode_any(d, g, layout, false, row, from, to);
+}
+
+#ifdef QUIC_FAST_TARGET
+static QUIC_FAST_TARGET void decode_fast(struct decoder *d, struct group *g, enum layout layout,
+	const struct row *row, uint32_t from, uint32_t to)
+{
+	decode_any(d, g, layout, VECTORS, row, from, to);
+}
+#else
+#define decode_fast decode_plain
+#endif
 
 static void decode_row(
 	struct decoder *d, struct group *g, enum layout layout, const struct row *row)
@@ -349,12 +421,12 @@ static void decode_row(
 	while (!d->broken && pace->wait_index < QUIC_WAIT_INDEX_MAX &&
 		pace->wait_left <= row->width - at) {
 		if (pace->wait_left)
-			decode_span(d, g, layout, row, at, at + pace->wait_left);
+			d->decode(d, g, layout, row, at, at + pace->wait_left);
 		at += pace->wait_left;
 		quic_pace_lengthen(pace);
 	}
 	if (!d->broken && at < row->width) {
-		decode_span(d, g, layout, row, at, row->width);
+		d->decode(d, g, layout, row, at, row->width);
 		if (pace->wait_index < QUIC_WAIT_INDEX_MAX)
 			pace->wait_left -= row->width - at;
 	}
@@ -412,16 +484,20 @@ static int decoder_init(
 	memset(d, 0, sizeof(*d));
 	quic_type_layout(header->type, &channels, &bits);
 	quic_family_init(&d->family, bits);
-	fast_init(d);
 	d->residuals = calloc(2 * row, sizeof(*d->residuals));
 	d->stream = turn_round(data, size, header->width);
 	if (!d->residuals || !d->stream)
 		return -ENOMEM;
 	d->reader.at = d->stream;
-	for (uint32_t c = 0; c < channels; c++)
+	limits_init(d);
+	for (uint32_t c = 0; c < channels; c++) {
 		quic_channel_reset(&d->channels[c], &d->family);
+		for (uint32_t bucket = 0; bucket < bits; bucket++)
+			spread(d, &d->entries[c], &d->channels[c], bucket);
+	}
 	for (uint32_t n = 0; n < 2; n++) {
 		d->groups[n].channels = &d->channels[n * 3];
+		d->groups[n].entries = &d->entries[n * 3];
 		d->groups[n].residuals = d->residuals + n * row + 1;
 		quic_pace_reset(&d->groups[n].pace);
 	}
@@ -430,10 +506,15 @@ static int decoder_init(
 
 static enum layout layout_of(enum quic_type type)
 {
-	return type == QUIC_GRAY ? LAYOUT_BYTE : type == QUIC_RGB16 ? LAYOUT_555 : LAYOUT_BGRX;
+	switch (type) {
+	case QUIC_GRAY: return LAYOUT_BYTE;
+	case QUIC_RGB16: return LAYOUT_555;
+	case QUIC_RGBA: return LAYOUT_BGRA;
+	default: return LAYOUT_BGRX;
+	}
 }
 
-int quic_decode(const uint8_t *data, size_t size, uint8_t *pixels, ptrdiff_t stride)
+int quic_decode_as(bool fast, const uint8_t *data, size_t size, uint8_t *pixels, ptrdiff_t stride)
 {
 	struct quic_header header;
 	struct decoder *d;
@@ -448,6 +529,7 @@ int quic_decode(const uint8_t *data, size_t size, uint8_t *pixels, ptrdiff_t str
 	err = decoder_init(d, &header, data + QUIC_HEADER_BYTES, size);
 	if (err)
 		goto out;
+	d->decode = fast ? decode_fast : decode_plain;
 	for (uint32_t y = 0; y < header.height && !d->broken; y++) {
 		struct row row = { .at = pixels + stride * (ptrdiff_t)y, .width = header.width };
 
@@ -464,4 +546,9 @@ out:
 	free(d->residuals);
 	free(d);
 	return err;
+}
+
+int quic_decode(const uint8_t *data, size_t size, uint8_t *pixels, ptrdiff_t stride)
+{
+	return quic_decode_as(quic_fast_possible(), data, size, pixels, stride);
 }

@@ -1,141 +1,83 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QUIC's encoder. Each row is first turned into words with a channel a byte, and those into residuals
- * as a whole, which compilers vectorise; what remains a pixel is looking up and writing its codes.
+ * QUIC's encoder. A row is turned into words with a channel a byte, and bits say where runs may be;
+ * the residuals between runs are made many at once. What remains a pixel is looking up its codes and
+ * writing them, all at once.
  */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "codecs/quic_model.h"
+#include "codecs/quic_rows.h"
 #include "core/surface.h"
 #include "core/util.h"
 
-/* Most bits a pixel: 26 a channel; and a run's code is shorter than the pixels it replaces, but for
- * a few words. */
-#define PIXEL_BYTES_MAX(channels) ((channels)*4)
-#define ROW_SLACK_BYTES           64
+enum {
+	PUT_BITS_MAX = 56,
+	/* Most bytes a pixel; and a run's code is shorter than the pixels it replaces, but for a few
+	 * words. */
+	PIXEL_BYTES_MAX = 16,
+	ROW_SLACK_BYTES = 256,
+	RUN_LENGTHS = 256, /* whose states are looked up */
+};
 
 struct bit_writer {
 	uint64_t bits; /* still to be written, the first one highest; the others are 0 */
-	uint32_t count; /* of them; below 32 between calls */
-	uint8_t *at;
+	uint32_t count; /* of them; below 8 between calls */
+	uint8_t *at; /* takes the bits in order: words are turned round later */
 };
 
 /* Channels coded together: the three colours, or one alone. */
 struct group {
 	struct quic_channel *channels;
+	uint16_t (*best)[256]; /* of each channel, by context: the code << 8 */
 	struct quic_pace pace;
 	uint32_t count; /* 1 or 3 */
 	uint32_t shift; /* of the first channel in a word; the others are below it */
 	uint32_t *residuals; /* of the row at hand; what a run skips stays; [-1] is the first context */
-	uint8_t *same; /* [i]: pixel i of the row equals pixel i - 1 */
-	uint8_t *same_above;
-	uint8_t *may_run; /* [i]: a run may begin there, unless one just did: the decoder sees the same */
+	/* Bits, one a pixel. */
+	uint64_t *same; /* equal to the one before */
+	uint64_t *same_above;
+	uint64_t *may_run; /* a run may begin there, unless one just did: the decoder sees the same */
 };
+
+struct encoder;
+typedef void code_fn(struct encoder *e, struct group *g, uint32_t from, uint32_t to);
 
 struct encoder {
 	struct quic_family family;
+	/* By code << 8 | value: the codeword << 6 | its length. */
+	uint16_t codes[QUIC_MAX_CODES << 8];
+	uint8_t run_states[RUN_LENGTHS]; /* by length: what a run that began in state 0 leads to */
 	struct quic_channel channels[4];
+	uint16_t best[4][256];
 	struct group groups[2];
 	uint32_t group_count;
+	code_fn *code;
 	struct bit_writer writer;
 	uint32_t *words; /* the row */
-	uint32_t *above;
-	uint32_t *fresh; /* the row's residuals, before runs are known */
-	uint32_t *memory;
+	uint32_t *above; /* NULL in the first row */
+	uint32_t *spare;
+	uint32_t *fresh; /* the residuals of pixels between two runs */
+	uint8_t *bytes; /* the writer's */
+	void *memory;
 };
 
-/* At most 32 bits. Always stores two words and keeps what is not full: no branch to mispredict. */
-static inline void put_bits(struct bit_writer *w, uint32_t code, uint32_t length)
+/* At most PUT_BITS_MAX bits. Always stores and keeps what is no whole byte: no branch to mispredict. */
+static inline __attribute__((always_inline)) void put_bits(
+	struct bit_writer *w, uint64_t code, uint32_t length)
 {
-	uint64_t words;
+	uint64_t stored;
 
 	w->count += length;
-	w->bits |= (uint64_t)code << (64 - w->count);
-	words = w->bits >> 32 | w->bits << 32;
-	memcpy(w->at, &words, 8);
-	w->at += w->count >> 5 << 2;
-	w->bits <<= w->count & 32;
-	w->count &= 31;
-}
-
-static void put_word(struct bit_writer *w, uint32_t word)
-{
-	put_bits(w, word >> 16, 16);
-	put_bits(w, word & 0xffff, 16);
-}
-
-/* ---- words and residuals ---- */
-
-/* Copies a row (the guest may change it meanwhile) as words: blue lowest, then green, red, alpha. */
-static void load_row(
-	enum quic_type type, const uint8_t *pixels, uint32_t width, uint32_t *restrict words)
-{
-	uint16_t v;
-
-	switch (type) {
-	case QUIC_GRAY:
-		for (uint32_t i = 0; i < width; i++)
-			words[i] = (uint32_t)pixels[i] << 16;
-		return;
-	case QUIC_RGB16:
-		for (uint32_t i = 0; i < width; i++) {
-			memcpy(&v, pixels + 2 * (size_t)i, 2);
-			words[i] = (uint32_t)(v >> 10 & 31) << 16 | (uint32_t)(v >> 5 & 31) << 8 |
-				(v & 31u);
-		}
-		return;
-	case QUIC_RGB24:
-		for (uint32_t i = 0; i < width; i++) {
-			const uint8_t *p = pixels + 3 * (size_t)i;
-
-			words[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
-		}
-		return;
-	default: memcpy(words, pixels, 4 * (size_t)width); return;
-	}
-}
-
-/* The residuals of all bytes of a row's words; the pixel before is four bytes before. */
-static void residuals_first(const uint8_t *row, size_t size, uint32_t bits, uint8_t *restrict out)
-{
-	for (size_t i = 0; i < 4; i++)
-		out[i] = quic_fold(row[i], bits);
-	for (size_t i = 4; i < size; i++)
-		out[i] = quic_fold((uint32_t)row[i] - row[i - 4], bits);
-}
-
-static void residuals_8(
-	const uint8_t *row, const uint8_t *above, size_t size, uint8_t *restrict out)
-{
-	for (size_t i = 4; i < size; i++) {
-		uint8_t mean = (uint8_t)((row[i - 4] & above[i]) + ((row[i - 4] ^ above[i]) >> 1));
-		int8_t d = (int8_t)(uint8_t)(row[i] - mean);
-
-		out[i] = (uint8_t)((uint8_t)(d + d) ^ (uint8_t)(d >> 7));
-	}
-}
-
-static void residuals(
-	const uint8_t *row, const uint8_t *above, size_t size, uint32_t bits, uint8_t *restrict out)
-{
-	for (size_t i = 0; i < 4; i++)
-		out[i] = quic_fold((uint32_t)row[i] - above[i], bits);
-	if (bits == 8) {
-		residuals_8(row, above, size, out);
-		return;
-	}
-	for (size_t i = 4; i < size; i++)
-		out[i] = quic_fold(
-			(uint32_t)row[i] - ((uint32_t)(row[i - 4] + above[i]) >> 1), bits);
-}
-
-static void find_same(const uint32_t *words, uint32_t width, uint32_t mask, uint8_t *restrict same)
-{
-	same[0] = 0;
-	for (uint32_t i = 1; i < width; i++)
-		same[i] = ((words[i] ^ words[i - 1]) & mask) == 0;
+	w->bits |= code << (64 - w->count);
+	stored = htobe64(w->bits);
+	memcpy(w->at, &stored, 8);
+	w->at += w->count >> 3;
+	w->bits <<= w->count & 56;
+	w->count &= 7;
 }
 
 /* ---- coding ---- */
@@ -145,50 +87,52 @@ struct row_coder {
 	struct bit_writer writer;
 	const uint32_t *fresh;
 	uint32_t *residuals;
-	const struct quic_channel *channels;
-	const uint32_t (*codeword)[256];
+	const uint16_t (*best)[256];
+	const uint16_t *codes;
 	uint32_t context; /* residuals of the pixel before */
 };
 
-static inline uint32_t code_of(
+static inline __attribute__((always_inline)) uint64_t code_of(
 	const struct row_coder *r, uint32_t c, uint32_t shift, uint32_t values)
 {
-	uint32_t code = r->channels[c].best[r->context >> shift & 0xff];
+	uint32_t entry = r->best[c][r->context >> shift & 0xff];
 
-	return r->codeword[code][values >> shift & 0xff];
+	return r->codes[entry + (values >> shift & 0xff)];
 }
 
-static inline void put_code(struct bit_writer *w, uint32_t code)
+static inline __attribute__((always_inline)) void code_pixel(
+	struct row_coder *r, uint32_t count, uint32_t shift, uint32_t i)
 {
-	put_bits(w, code & ((1u << 26) - 1), code >> 26);
-}
-
-static inline void code_pixel(struct row_coder *r, uint32_t count, uint32_t shift, uint32_t i)
-{
-	uint32_t values = r->fresh[i];
-	uint32_t first = code_of(r, 0, shift, values), second, third, lengths;
+	uint32_t values = r->fresh[i], length;
+	uint64_t first = code_of(r, 0, shift, values), second, third;
 
 	r->residuals[i] = values;
 	if (count == 1) {
 		r->context = values;
-		put_code(&r->writer, first);
+		put_bits(&r->writer, first >> 6, first & 63);
 		return;
 	}
 	second = code_of(r, 1, 8, values);
 	third = code_of(r, 2, 0, values);
 	r->context = values;
-	lengths = (first >> 26) + (second >> 26) + (third >> 26);
-	if (lengths <= 32) {
-		uint64_t code = first & ((1u << 26) - 1);
-
-		code = code << (second >> 26) | (second & ((1u << 26) - 1));
-		code = code << (third >> 26) | (third & ((1u << 26) - 1));
-		put_bits(&r->writer, (uint32_t)code, lengths);
-	} else {
-		put_code(&r->writer, first);
-		put_code(&r->writer, second);
-		put_code(&r->writer, third);
+	length = (uint32_t)((first & 63) + (second & 63));
+	first = first >> 6 << (second & 63) | second >> 6;
+	if (__builtin_expect(length + (third & 63) > PUT_BITS_MAX, 0)) {
+		put_bits(&r->writer, first, length);
+		put_bits(&r->writer, third >> 6, third & 63);
+		return;
 	}
+	put_bits(&r->writer, first << (third & 63) | third >> 6, length + (third & 63));
+}
+
+/* Takes over what was learnt of a bucket. */
+static void spread(
+	struct encoder *e, uint16_t *best, const struct quic_channel *channel, uint32_t bucket)
+{
+	uint32_t end = quic_bucket_end(e->family.bits, bucket);
+
+	for (uint32_t i = quic_bucket_first(bucket); i < end; i++)
+		best[i] = (uint16_t)(channel->best[bucket] << 8);
 }
 
 static void learn(struct encoder *e, struct group *g, uint32_t i)
@@ -197,82 +141,78 @@ static void learn(struct encoder *e, struct group *g, uint32_t i)
 
 	for (uint32_t c = 0; c < g->count; c++) {
 		uint32_t shift = g->shift - 8 * c;
+		uint32_t bucket = quic_bucket_of(e->family.bits, at[-1] >> shift & 0xff);
 
-		quic_channel_learn(&g->channels[c], &e->family, g->pace.trigger,
-			(uint8_t)(at[-1] >> shift), (uint8_t)(at[0] >> shift));
+		if (quic_channel_learn(&g->channels[c], &e->family, g->pace.trigger, bucket,
+			    (uint8_t)(at[0] >> shift)))
+			spread(e, g->best[c], &g->channels[c], bucket);
 	}
 }
 
-static inline void code_run(struct bit_writer *w, struct quic_pace *pace, uint32_t length)
+/* The state that a run leads to: the last one whose sum is not above the one it ends at. */
+static inline uint32_t run_state(const struct encoder *e, uint32_t sum)
 {
-	uint32_t state = pace->run_state, bits = quic_run_bits[state], ones = 0;
+	uint32_t state = 0;
 
-	while (length >= 1u << bits) {
-		length -= 1u << bits;
-		if (state < QUIC_RUN_STATES - 1)
-			state++;
-		bits = quic_run_bits[state];
-		if (++ones == 16) {
-			put_bits(w, 0xffff, 16);
-			ones = 0;
-		}
+	if (sum < RUN_LENGTHS)
+		return e->run_states[sum];
+	for (uint32_t step = QUIC_RUN_STATES / 2; step; step /= 2)
+		if (quic_run_sums[state + step] <= sum)
+			state += step;
+	return state;
+}
+
+/* Rows are too short for a run to repeat the last state. */
+_Static_assert(SURFACE_MAX_SIDE < 1 << 15, "run lengths");
+
+static inline __attribute__((always_inline)) void code_run(
+	const struct encoder *e, struct bit_writer *w, struct quic_pace *pace, uint32_t length)
+{
+	uint32_t sum = quic_run_sums[pace->run_state] + length, state = run_state(e, sum);
+	uint32_t ones = state - pace->run_state, bits = quic_run_bits[state];
+
+	put_bits(w, ((1ull << ones) - 1) << (bits + 1) | (sum - quic_run_sums[state]),
+		ones + 1 + bits);
+	pace->run_state = state - (state > 0);
+}
+
+/* Pixel 0 of a row. */
+static void code_first(struct encoder *e, struct group *g, struct row_coder *r)
+{
+	const uint8_t *now = (const uint8_t *)e->words, *up = (const uint8_t *)e->above;
+	struct quic_pace *pace = &g->pace;
+	uint8_t values[4];
+
+	for (int n = 0; n < 4; n++)
+		values[n] = quic_fold((uint32_t)now[n] - (up ? up[n] : 0), e->family.bits);
+	memcpy(e->fresh, values, 4);
+	code_pixel(r, g->count, g->shift, 0);
+	if (pace->wait) {
+		pace->wait--;
+		return;
 	}
-	/* What is left takes at most 16 bits. */
-	put_bits(w, ((1u << ones) - 1) << (bits + 1) | length, ones + bits + 1);
-	pace->run_state = state ? state - 1 : 0;
+	pace->wait = quic_pace_next_wait(pace);
+	learn(e, g, 0);
 }
 
-/* The first byte of at[0..count) that is not `value`, which is 0 or 1 as they all are. Reads up to
- * seven bytes beyond. */
-static inline uint32_t span_of(const uint8_t *at, uint32_t value, uint32_t count)
-{
-	const uint64_t all = value ? 0x0101010101010101ull : 0;
-
-	for (uint32_t i = 0; i < count; i += 8) {
-		uint64_t v;
-
-		memcpy(&v, at + i, 8);
-		if (v != all)
-			return MIN(i + (uint32_t)__builtin_ctzll(v ^ all) / 8, count);
-	}
-	return count;
-}
-
-static void find_runs(struct group *g, uint32_t width)
-{
-	uint8_t *restrict may_run = g->may_run;
-	const uint8_t *same = g->same, *same_above = g->same_above;
-
-	for (uint32_t i = 1; i < width; i++)
-		may_run[i] = same_above[i] & same[i - 1];
-	memset(may_run, 0, 3);
-}
-
-/* Pixels i to end with one wait mask. `runs` is false in the first row. */
+/* Pixels i to end with one wait mask. In the first row there is no pixel above and no run. */
 static inline __attribute__((always_inline)) void code_segment(struct encoder *e, struct group *g,
-	uint32_t count, uint32_t shift, bool runs, uint32_t i, uint32_t end)
+	uint32_t count, uint32_t shift, uint32_t bits, bool first, uint32_t i, uint32_t end)
 {
-	struct row_coder r = { e->writer, e->fresh, g->residuals, g->channels, e->family.codeword,
-		g->residuals[(ptrdiff_t)i - 1] };
+	struct row_coder r = { e->writer, e->fresh, g->residuals, (const uint16_t(*)[256])g->best,
+		e->codes, g->residuals[(ptrdiff_t)i - 1] };
 	struct quic_pace *pace = &g->pace;
 	uint32_t run_at = 0, stop;
 
-	if (i == 0) {
-		code_pixel(&r, count, shift, 0);
-		if (pace->wait) {
-			pace->wait--;
-		} else {
-			pace->wait = quic_pace_next_wait(pace);
-			learn(e, g, 0);
-		}
-		i++;
-	}
+	if (i == 0)
+		code_first(e, g, &r), i++;
 	stop = i + pace->wait;
 	while (i < end) {
-		uint32_t from = i + (i == run_at), length;
-		uint32_t next =
-			runs && from < end ? from + span_of(g->may_run + from, 0, end - from) : end;
+		uint32_t from = i + (i == run_at), next = end, length;
 
+		if (!first && from < end)
+			next = quic_row_find(g->may_run, true, from, end);
+		quic_row_residuals(e->words, first ? NULL : e->above, bits, i, next, e->fresh);
 		while (i < next) {
 			code_pixel(&r, count, shift, i);
 			if (i++ == stop) {
@@ -283,48 +223,75 @@ static inline __attribute__((always_inline)) void code_segment(struct encoder *e
 		if (i == end)
 			break;
 		run_at = i;
-		pace->wait = stop - i;
-		length = span_of(g->same + i, 1, end - i);
-		code_run(&r.writer, pace, length);
+		length = quic_row_find(g->same, false, i, end) - i;
+		code_run(e, &r.writer, pace, length);
 		i += length;
-		if (i == end) { /* the wait is as it was when the run began */
-			e->writer = r.writer;
-			return;
-		}
+		stop += length; /* a run does not count */
 		r.context = g->residuals[i - 1];
-		stop = i + pace->wait;
 	}
 	pace->wait = stop - end;
 	e->writer = r.writer;
 }
 
-static void code_span(struct encoder *e, struct group *g, bool runs, uint32_t from, uint32_t to)
+static inline __attribute__((always_inline)) void code_any(
+	struct encoder *e, struct group *g, uint32_t from, uint32_t to)
 {
-	if (g->count == 3 && runs)
-		code_segment(e, g, 3, 16, true, from, to);
+	bool first = !e->above;
+
+	if (e->family.bits == 5 && first)
+		code_segment(e, g, 3, 16, 5, true, from, to);
+	else if (e->family.bits == 5)
+		code_segment(e, g, 3, 16, 5, false, from, to);
+	else if (g->count == 3 && first)
+		code_segment(e, g, 3, 16, 8, true, from, to);
 	else if (g->count == 3)
-		code_segment(e, g, 3, 16, false, from, to);
+		code_segment(e, g, 3, 16, 8, false, from, to);
 	else
-		code_segment(e, g, 1, g->shift, runs, from, to);
+		code_segment(e, g, 1, g->shift, 8, first, from, to);
 }
 
-static void code_row(struct encoder *e, struct group *g, bool first, uint32_t width)
+static void code_plain(struct encoder *e, struct group *g, uint32_t from, uint32_t to)
+{
+	code_any(e, g, from, to);
+}
+
+#ifdef QUIC_FAST_TARGET
+static QUIC_FAST_TARGET void code_fast(
+	struct encoder *e, struct group *g, uint32_t from, uint32_t to)
+{
+	code_any(e, g, from, to);
+}
+#else
+#define code_fast code_plain
+#endif
+
+static void find_runs(struct group *g, uint32_t width)
+{
+	uint64_t carry = 0;
+
+	for (uint32_t n = 0; n * 64 < width; n++) {
+		g->may_run[n] = g->same_above[n] & (g->same[n] << 1 | carry);
+		carry = g->same[n] >> 63;
+	}
+	g->may_run[0] &= ~7ull;
+}
+
+static void code_row(struct encoder *e, struct group *g, uint32_t width)
 {
 	struct quic_pace *pace = &g->pace;
 	uint32_t at = 0;
 
-	g->residuals[-1] = first ? 0 : g->residuals[0];
-	find_same(e->words, width, g->count == 3 ? 0xffffff : 0xffu << g->shift, g->same);
-	if (!first)
-		find_runs(g, width);
+	g->residuals[-1] = e->above ? g->residuals[0] : 0;
+	quic_row_same(e->words, width, g->count == 3 ? 0xffffff : 0xffu << g->shift, g->same);
+	find_runs(g, width);
 	while (pace->wait_index < QUIC_WAIT_INDEX_MAX && pace->wait_left <= width - at) {
 		if (pace->wait_left)
-			code_span(e, g, !first, at, at + pace->wait_left);
+			e->code(e, g, at, at + pace->wait_left);
 		at += pace->wait_left;
 		quic_pace_lengthen(pace);
 	}
 	if (at < width) {
-		code_span(e, g, !first, at, width);
+		e->code(e, g, at, width);
 		if (pace->wait_index < QUIC_WAIT_INDEX_MAX)
 			pace->wait_left -= width - at;
 	}
@@ -332,83 +299,125 @@ static void code_row(struct encoder *e, struct group *g, bool first, uint32_t wi
 
 /* ---- a whole picture ---- */
 
+static void tables_init(struct encoder *e, uint32_t bits)
+{
+	struct quic_family *family = &e->family;
+	uint32_t state = 0;
+
+	quic_family_init(family, bits);
+	for (uint32_t code = 0; code < bits; code++) {
+		for (uint32_t v = 0; v < 1u << bits; v++)
+			e->codes[code << 8 | v] =
+				(uint16_t)(quic_family_codeword(family, code, v) << 6 |
+					family->length[v][code]);
+	}
+	for (uint32_t length = 0; length < RUN_LENGTHS; length++) {
+		while (quic_run_sums[state + 1] <= length)
+			state++;
+		e->run_states[length] = (uint8_t)state;
+	}
+}
+
 static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
 {
-	uint32_t channels, bits, row = ALIGN_UP(width + 64, 64u);
+	uint32_t channels, bits, row = ALIGN_UP(width + QUIC_ROW_BEFORE + QUIC_ROW_BEHIND, 64u);
+	size_t bytes = (size_t)width * PIXEL_BYTES_MAX + ROW_SLACK_BYTES;
 	uint32_t *at;
 
 	if (!quic_type_layout(type, &channels, &bits))
 		return -EINVAL;
 	memset(e, 0, sizeof(*e));
-	quic_family_init(&e->family, bits);
-	e->memory = calloc(7 * (size_t)row, sizeof(*e->memory));
+	tables_init(e, bits);
+	/* Five rows of words, six of bits, the writer's bytes. */
+	e->memory = calloc(1, (5 * 4 + 1) * (size_t)row + bytes);
 	if (!e->memory)
 		return -ENOMEM;
-	e->words = e->memory;
-	e->above = e->memory + row;
-	e->fresh = e->memory + 2 * (size_t)row;
-	at = e->memory + 3 * (size_t)row + 16;
-	for (uint32_t c = 0; c < channels; c++)
+	at = (uint32_t *)e->memory + QUIC_ROW_BEFORE;
+	e->words = at;
+	e->spare = at + row;
+	e->fresh = at + 2 * (size_t)row;
+	for (uint32_t c = 0; c < channels; c++) {
 		quic_channel_reset(&e->channels[c], &e->family);
+		for (uint32_t bucket = 0; bucket < bits; bucket++)
+			spread(e, e->best[c], &e->channels[c], bucket);
+	}
 	e->group_count = channels == 4 ? 2 : 1;
-	for (uint32_t n = 0; n < e->group_count; n++, at += row) {
+	for (uint32_t n = 0; n < e->group_count; n++) {
 		struct group *g = &e->groups[n];
 
 		g->count = n ? 1 : MIN(channels, 3u);
 		g->shift = n ? 24 : 16;
 		g->channels = &e->channels[n * 3];
-		g->residuals = at;
-		g->same = (uint8_t *)(e->memory + 5 * (size_t)row) + 3 * (size_t)row * n;
-		g->same_above = g->same + row;
-		g->may_run = g->same + 2 * (size_t)row;
+		g->best = &e->best[n * 3];
+		g->residuals = at + (3 + n) * (size_t)row;
+		g->same = (uint64_t *)e->memory + 5 * (size_t)row / 2 + 3 * n * (row / 64);
+		g->same_above = g->same + row / 64;
+		g->may_run = g->same + 2 * (row / 64);
 		quic_pace_reset(&g->pace);
 	}
+	e->bytes = (uint8_t *)e->memory + (5 * 4 + 1) * (size_t)row;
+	e->writer.at = e->bytes;
 	return 0;
 }
 
-/* Takes in a row: its words and their residuals. */
-static void begin_row(
-	struct encoder *e, enum quic_type type, bool first, const uint8_t *pixels, uint32_t width)
+/* Appends the whole words of what was written, and keeps the rest. */
+static int flush(struct encoder *e, struct buf *out)
 {
-	const uint8_t *row = (const uint8_t *)e->words, *above = (const uint8_t *)e->above;
-	size_t size = 4 * (size_t)width;
+	size_t size = (size_t)(e->writer.at - e->bytes) & ~(size_t)3;
+	uint8_t *to = buf_reserve(out, size);
+	uint32_t word;
 
-	load_row(type, pixels, width, e->words);
-	if (first)
-		residuals_first(row, size, e->family.bits, (uint8_t *)e->fresh);
-	else
-		residuals(row, above, size, e->family.bits, (uint8_t *)e->fresh);
-}
-
-static void end_row(struct encoder *e)
-{
-	uint32_t *words = e->words;
-
-	e->words = e->above;
-	e->above = words;
-	for (uint32_t n = 0; n < e->group_count; n++) {
-		uint8_t *swap = e->groups[n].same;
-
-		e->groups[n].same = e->groups[n].same_above;
-		e->groups[n].same_above = swap;
+	if (!to)
+		return -ENOMEM;
+	for (size_t i = 0; i < size; i += 4) {
+		memcpy(&word, e->bytes + i, 4);
+		word = htole32(be32toh(word));
+		memcpy(to + i, &word, 4);
 	}
+	buf_commit(out, size);
+	e->writer.at -= size;
+	memcpy(e->bytes, e->bytes + size, 4);
+	return 0;
 }
 
-/* Gives the writer room for a row; what it wrote before is committed. */
-static int make_room(struct encoder *e, struct buf *out, uint8_t **begin, size_t bytes)
+static int code_picture(struct encoder *e, struct buf *out, enum quic_type type, uint32_t width,
+	uint32_t height, const uint8_t *pixels, ptrdiff_t stride)
 {
-	if (*begin)
-		buf_commit(out, (size_t)(e->writer.at - *begin));
-	*begin = e->writer.at = buf_reserve(out, bytes);
-	return *begin ? 0 : -ENOMEM;
+	const uint32_t header[] = { QUIC_MAGIC, 0, (uint32_t)type, width, height };
+	uint32_t left;
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
+		put_bits(&e->writer, header[i], 32);
+	for (uint32_t y = 0; y < height && !err; y++) {
+		uint32_t *above = e->above ? e->above : e->spare;
+
+		quic_row_load(type, pixels + stride * (ptrdiff_t)y, width, e->words);
+		for (uint32_t n = 0; n < e->group_count; n++) {
+			uint64_t *same = e->groups[n].same;
+
+			code_row(e, &e->groups[n], width);
+			e->groups[n].same = e->groups[n].same_above;
+			e->groups[n].same_above = same;
+		}
+		e->above = e->words;
+		e->words = above;
+		err = flush(e, out);
+	}
+	if (err)
+		return err;
+	/* Fills up a word; one more, since decoders read ahead. */
+	left = (uint32_t)(e->writer.at - e->bytes) * 8 + e->writer.count;
+	if (left % 32)
+		put_bits(&e->writer, 0, 32 - left % 32);
+	put_bits(&e->writer, 0, 32);
+	return flush(e, out);
 }
 
-int quic_encode(struct buf *out, enum quic_type type, uint32_t width, uint32_t height,
+int quic_encode_as(bool fast, struct buf *out, enum quic_type type, uint32_t width, uint32_t height,
 	const uint8_t *pixels, ptrdiff_t stride)
 {
-	uint8_t *begin = NULL;
 	struct encoder *e;
-	size_t room;
 	int err;
 
 	if (!width || !height || width > SURFACE_MAX_SIDE || height > SURFACE_MAX_SIDE)
@@ -417,31 +426,17 @@ int quic_encode(struct buf *out, enum quic_type type, uint32_t width, uint32_t h
 	if (!e)
 		return -ENOMEM;
 	err = encoder_init(e, type, width);
-	room = (size_t)width * PIXEL_BYTES_MAX(4) + ROW_SLACK_BYTES;
-	if (!err)
-		err = make_room(e, out, &begin, QUIC_HEADER_BYTES + room);
-	if (err)
-		goto out;
-	put_word(&e->writer, QUIC_MAGIC);
-	put_word(&e->writer, 0);
-	put_word(&e->writer, (uint32_t)type);
-	put_word(&e->writer, width);
-	put_word(&e->writer, height);
-	for (uint32_t y = 0; y < height && !err; y++) {
-		begin_row(e, type, y == 0, pixels + stride * (ptrdiff_t)y, width);
-		for (uint32_t n = 0; n < e->group_count; n++)
-			code_row(e, &e->groups[n], y == 0, width);
-		end_row(e);
-		err = make_room(e, out, &begin, room);
-	}
 	if (!err) {
-		if (e->writer.count)
-			put_bits(&e->writer, 0, 32 - e->writer.count);
-		put_word(&e->writer, 0); /* decoders read one word ahead */
-		buf_commit(out, (size_t)(e->writer.at - begin));
+		e->code = fast ? code_fast : code_plain;
+		err = code_picture(e, out, type, width, height, pixels, stride);
+		free(e->memory);
 	}
-	free(e->memory);
-out:
 	free(e);
 	return err;
+}
+
+int quic_encode(struct buf *out, enum quic_type type, uint32_t width, uint32_t height,
+	const uint8_t *pixels, ptrdiff_t stride)
+{
+	return quic_encode_as(quic_fast_possible(), out, type, width, height, pixels, stride);
 }

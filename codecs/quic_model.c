@@ -3,275 +3,47 @@
 #include "codecs/quic_model.h"
 
 #include <string.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "core/util.h"
 
 /* The format's pseudo-random waits. Of its 32-bit numbers no coder uses more than the low six bits:
  * the longest wait is 2^QUIC_WAIT_INDEX_MAX - 1 pixels. */
+/* clang-format off */
 static const uint8_t waits[256] = {
-	2,
-	23,
-	19,
-	21,
-	7,
-	18,
-	40,
-	14,
-	12,
-	32,
-	47,
-	44,
-	36,
-	6,
-	18,
-	11,
-	4,
-	19,
-	42,
-	29,
-	16,
-	63,
-	57,
-	51,
-	16,
-	3,
-	5,
-	14,
-	15,
-	30,
-	20,
-	9,
-	36,
-	45,
-	3,
-	57,
-	61,
-	0,
-	8,
-	5,
-	41,
-	14,
-	43,
-	27,
-	43,
-	59,
-	31,
-	35,
-	39,
-	60,
-	42,
-	38,
-	13,
-	54,
-	62,
-	1,
-	26,
-	3,
-	11,
-	61,
-	52,
-	34,
-	7,
-	48,
-	4,
-	59,
-	22,
-	12,
-	22,
-	8,
-	50,
-	4,
-	10,
-	6,
-	44,
-	8,
-	11,
-	46,
-	31,
-	51,
-	53,
-	17,
-	1,
-	43,
-	46,
-	60,
-	36,
-	54,
-	10,
-	27,
-	39,
-	44,
-	22,
-	41,
-	23,
-	2,
-	44,
-	0,
-	40,
-	53,
-	40,
-	48,
-	16,
-	43,
-	32,
-	28,
-	33,
-	12,
-	20,
-	2,
-	56,
-	62,
-	55,
-	58,
-	18,
-	20,
-	13,
-	55,
-	38,
-	29,
-	57,
-	19,
-	49,
-	33,
-	47,
-	63,
-	59,
-	0,
-	35,
-	61,
-	19,
-	25,
-	46,
-	38,
-	60,
-	4,
-	35,
-	1,
-	26,
-	40,
-	28,
-	10,
-	5,
-	14,
-	25,
-	18,
-	48,
-	49,
-	20,
-	59,
-	62,
-	34,
-	46,
-	7,
-	33,
-	52,
-	34,
-	58,
-	9,
-	29,
-	8,
-	55,
-	62,
-	60,
-	37,
-	36,
-	37,
-	50,
-	6,
-	3,
-	10,
-	28,
-	48,
-	24,
-	26,
-	61,
-	57,
-	30,
-	11,
-	54,
-	2,
-	6,
-	50,
-	47,
-	7,
-	17,
-	35,
-	53,
-	32,
-	12,
-	23,
-	17,
-	5,
-	21,
-	49,
-	55,
-	51,
-	45,
-	52,
-	27,
-	39,
-	25,
-	39,
-	63,
-	22,
-	24,
-	42,
-	52,
-	56,
-	38,
-	41,
-	41,
-	56,
-	32,
-	13,
-	24,
-	26,
-	51,
-	27,
-	56,
-	58,
-	37,
-	24,
-	42,
-	15,
-	28,
-	17,
-	30,
-	31,
-	15,
-	16,
-	23,
-	25,
-	54,
-	33,
-	34,
-	1,
-	29,
-	31,
-	50,
-	53,
-	21,
-	49,
-	15,
-	47,
-	9,
-	0,
-	58,
-	37,
-	45,
-	30,
-	13,
-	9,
-	45,
-	63,
-	21,
+	2, 23, 19, 21, 7, 18, 40, 14, 12, 32, 47, 44, 36, 6, 18, 11,
+	4, 19, 42, 29, 16, 63, 57, 51, 16, 3, 5, 14, 15, 30, 20, 9,
+	36, 45, 3, 57, 61, 0, 8, 5, 41, 14, 43, 27, 43, 59, 31, 35,
+	39, 60, 42, 38, 13, 54, 62, 1, 26, 3, 11, 61, 52, 34, 7, 48,
+	4, 59, 22, 12, 22, 8, 50, 4, 10, 6, 44, 8, 11, 46, 31, 51,
+	53, 17, 1, 43, 46, 60, 36, 54, 10, 27, 39, 44, 22, 41, 23, 2,
+	44, 0, 40, 53, 40, 48, 16, 43, 32, 28, 33, 12, 20, 2, 56, 62,
+	55, 58, 18, 20, 13, 55, 38, 29, 57, 19, 49, 33, 47, 63, 59, 0,
+	35, 61, 19, 25, 46, 38, 60, 4, 35, 1, 26, 40, 28, 10, 5, 14,
+	25, 18, 48, 49, 20, 59, 62, 34, 46, 7, 33, 52, 34, 58, 9, 29,
+	8, 55, 62, 60, 37, 36, 37, 50, 6, 3, 10, 28, 48, 24, 26, 61,
+	57, 30, 11, 54, 2, 6, 50, 47, 7, 17, 35, 53, 32, 12, 23, 17,
+	5, 21, 49, 55, 51, 45, 52, 27, 39, 25, 39, 63, 22, 24, 42, 52,
+	56, 38, 41, 41, 56, 32, 13, 24, 26, 51, 27, 56, 58, 37, 24, 42,
+	15, 28, 17, 30, 31, 15, 16, 23, 25, 54, 33, 34, 1, 29, 31, 50,
+	53, 21, 49, 15, 47, 9, 0, 58, 37, 45, 30, 13, 9, 45, 63, 21,
 };
+/* clang-format on */
 
 /* When a bucket's best code has cost this many bits its counters are halved, by wait_index. */
 static const uint16_t triggers[QUIC_WAIT_INDEX_MAX + 1] = { 110, 550, 900, 800, 550, 400, 350 };
 
 const uint8_t quic_run_bits[QUIC_RUN_STATES] = { 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4,
 	4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+
+const uint32_t quic_run_sums[QUIC_RUN_STATES] = { 0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 36,
+	44, 52, 60, 76, 92, 124, 156, 220, 284, 412, 540, 796, 1308, 2332, 4380, 8476, 16668,
+	33052 };
 
 static uint32_t ceil_log2(uint32_t v)
 {
@@ -283,83 +55,89 @@ void quic_family_init(struct quic_family *family, uint32_t bits)
 	uint32_t values = 1u << bits;
 
 	memset(family, 0, sizeof(*family));
+	memset(family->length, QUIC_MAX_CODE_BITS + 1, sizeof(family->length));
 	family->bits = bits;
 	for (uint32_t code = 0; code < bits; code++) {
-		uint32_t prefix = MIN(QUIC_MAX_CODE_BITS - bits, (1u << (bits - code)) - 1);
+		uint32_t longest = QUIC_LONG_PREFIX(bits);
+		uint32_t prefix = MIN(longest, (1u << (bits - code)) - 1);
 		uint32_t suffix = ceil_log2(values - (prefix << code));
 
 		family->escape[code] = prefix << code;
-		family->escape_bits[code] = prefix + suffix;
-		family->escape_suffix_mask[code] = (1u << suffix) - 1;
-		family->escape_below[code] = UINT32_MAX >> prefix;
-		for (uint32_t v = 0; v < values; v++) {
-			bool rice = v < family->escape[code];
-			uint32_t word = rice ? 1u << code | (v & ((1u << code) - 1))
-					     : v - family->escape[code];
-			uint32_t length = rice ? (v >> code) + code + 1 : prefix + suffix;
-
-			family->codeword[code][v] = word | length << 26;
-			family->length[v][code] = (uint8_t)length;
-		}
+		family->escape_prefix[code] = prefix;
+		family->escape_suffix[code] = suffix;
+		for (uint32_t v = 0; v < values; v++)
+			family->length[v][code] = (uint8_t)(v < family->escape[code]
+					? (v >> code) + code + 1
+					: prefix + suffix);
 	}
 }
 
-/* Contexts 0; 1-2; 3-6; 7-14; ... share a bucket; the last one takes the rest. */
-static uint32_t bucket_of(const struct quic_family *family, uint32_t context)
+uint32_t quic_family_codeword(const struct quic_family *family, uint32_t code, uint32_t value)
 {
-	uint32_t bucket = 31 - (uint32_t)__builtin_clz(context + 1);
-
-	return MIN(bucket, family->bits - 1);
+	if (value >= family->escape[code])
+		return value - family->escape[code];
+	return 1u << code | (value & ((1u << code) - 1));
 }
 
 void quic_channel_reset(struct quic_channel *channel, const struct quic_family *family)
 {
+	memset(channel, 0, sizeof(*channel));
 	memset(channel->best, (int)family->bits - 1, sizeof(channel->best));
-	memset(channel->bucket_best, (int)family->bits - 1, sizeof(channel->bucket_best));
-	memset(channel->counters, 0, sizeof(channel->counters));
 }
 
-static void set_best(struct quic_channel *channel, const struct quic_family *family,
-	uint32_t bucket, uint32_t code)
+/* The best code is the highest of equals. */
+bool quic_channel_learn_portable(struct quic_channel *channel, const struct quic_family *family,
+	uint32_t trigger, uint32_t bucket, uint8_t value)
 {
-	uint32_t first = (1u << bucket) - 1;
-	uint32_t end = bucket == family->bits - 1 ? 1u << family->bits : 2 * first + 1;
+	uint16_t *counters = channel->counters[bucket];
+	uint8_t best = 0, before = channel->best[bucket];
 
-	channel->bucket_best[bucket] = (uint8_t)code;
-	memset(channel->best + first, (int)code, end - first);
-}
-
-/* Adds up what the value costs in each code. The best code, the highest of equals. */
-static inline uint32_t add_lengths(uint32_t *counters, const uint8_t *lengths, uint32_t bits)
-{
-	uint32_t least = UINT32_MAX;
-
-	for (uint32_t code = 0; code < bits; code++) {
-		uint32_t key;
-
-		counters[code] += lengths[code];
-		key = counters[code] << 3 | (7 - code);
-		least = MIN(least, key);
+	for (uint8_t code = 0; code < QUIC_MAX_CODES; code++) {
+		counters[code] = (uint16_t)(counters[code] + family->length[value][code]);
+		if (counters[code] <= counters[best])
+			best = code;
 	}
-	return 7 - (least & 7);
-}
-
-void quic_channel_learn(struct quic_channel *channel, const struct quic_family *family,
-	uint32_t trigger, uint8_t context, uint8_t value)
-{
-	uint32_t bucket = bucket_of(family, context), best;
-	uint32_t *counters = channel->counters[bucket];
-
-	if (family->bits == 8)
-		best = add_lengths(counters, family->length[value], 8);
-	else
-		best = add_lengths(counters, family->length[value], family->bits);
 	if (counters[best] > trigger)
 		for (uint32_t code = 0; code < QUIC_MAX_CODES; code++)
 			counters[code] >>= 1;
-	if (best != channel->bucket_best[bucket])
-		set_best(channel, family, bucket, best);
+	channel->best[bucket] = best;
+	return best != before;
 }
+
+#ifdef __SSE2__
+
+bool quic_channel_learn(struct quic_channel *channel, const struct quic_family *family,
+	uint32_t trigger, uint32_t bucket, uint8_t value)
+{
+	__m128i *at = (__m128i *)(void *)channel->counters[bucket];
+	__m128i lengths = _mm_loadl_epi64((const __m128i *)(const void *)family->length[value]);
+	__m128i counters = _mm_loadu_si128(at), least;
+	uint8_t best, before = channel->best[bucket];
+	uint32_t equal;
+
+	counters = _mm_add_epi16(counters, _mm_unpacklo_epi8(lengths, _mm_setzero_si128()));
+	least = _mm_min_epi16(counters, _mm_shuffle_epi32(counters, 0x4e));
+	least = _mm_min_epi16(least, _mm_shuffle_epi32(least, 0xb1));
+	least = _mm_min_epi16(
+		least, _mm_or_si128(_mm_slli_epi32(least, 16), _mm_srli_epi32(least, 16)));
+	equal = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi16(counters, least));
+	best = (uint8_t)((31 - __builtin_clz(equal)) >> 1);
+	if ((uint32_t)_mm_extract_epi16(least, 0) > trigger)
+		counters = _mm_srli_epi16(counters, 1);
+	_mm_storeu_si128(at, counters);
+	channel->best[bucket] = best;
+	return best != before;
+}
+
+#else
+
+bool quic_channel_learn(struct quic_channel *channel, const struct quic_family *family,
+	uint32_t trigger, uint32_t bucket, uint8_t value)
+{
+	return quic_channel_learn_portable(channel, family, trigger, bucket, value);
+}
+
+#endif
 
 void quic_pace_reset(struct quic_pace *pace)
 {
@@ -392,4 +170,18 @@ bool quic_type_layout(enum quic_type type, uint32_t *channels, uint32_t *bits)
 	case QUIC_RGBA: *channels = 4; return true;
 	}
 	return false;
+}
+
+bool quic_fast_possible(void)
+{
+#ifdef __x86_64__
+	uint32_t eax, ebx, ecx, edx;
+
+	/* Processors without LZCNT take it for another instruction. */
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+		__builtin_cpu_supports("bmi2") && __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) &&
+		(ecx & bit_LZCNT);
+#else
+	return false;
+#endif
 }

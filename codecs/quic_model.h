@@ -20,32 +20,54 @@
 /* The codes for values of `bits` bits (8, or 5 for RGB16). */
 struct quic_family {
 	uint32_t bits;
-	/* For each code, its codeword in the low 26 bits and its length above them. */
-	uint32_t codeword[QUIC_MAX_CODES][256];
-	uint8_t length[256][QUIC_MAX_CODES];
 	/* Per code: values below `escape` are Golomb-Rice; the others have a prefix of zeros and the
-	 * rest of the value in `suffix_bits`. */
+	 * rest of the value as the suffix. */
 	uint32_t escape[QUIC_MAX_CODES];
-	uint32_t escape_bits[QUIC_MAX_CODES]; /* length of such a codeword */
-	uint32_t escape_suffix_mask[QUIC_MAX_CODES]; /* of its suffix */
-	uint32_t escape_below[QUIC_MAX_CODES]; /* 32 bits not above this begin one */
+	uint32_t escape_prefix[QUIC_MAX_CODES];
+	uint32_t escape_suffix[QUIC_MAX_CODES];
+	/* Of each value in each code. Codes that the family lacks are longer than any it has. */
+	uint8_t length[256][QUIC_MAX_CODES];
 };
 
 void quic_family_init(struct quic_family *family, uint32_t bits);
+/* The codeword of a value. Its length is in the family's table. */
+uint32_t quic_family_codeword(const struct quic_family *family, uint32_t code, uint32_t value);
+/* Prefixes of this many zeros and no fewer begin codewords whose suffix is longer than the code. */
+#define QUIC_LONG_PREFIX(bits) (QUIC_MAX_CODE_BITS - (bits))
 
 /* One colour channel's statistics: for each bucket of contexts, how long the values seen would have
- * been in each code. best[context] is the code now best. */
+ * been in each code, and the code that is best now. */
 struct quic_channel {
-	uint8_t best[256];
-	uint8_t bucket_best[QUIC_BUCKETS];
-	uint32_t counters[QUIC_BUCKETS][QUIC_MAX_CODES];
-	uint8_t *residuals; /* of the row at hand, [-1] is the first context; owned by the coder */
+	uint8_t best[QUIC_BUCKETS];
+	/* Below 32768: the least one is at most 900 before it grows, and the others' excess over 27
+	 * times the least never grows but by halving, to 27. */
+	uint16_t counters[QUIC_BUCKETS][QUIC_MAX_CODES];
 };
 
+/* Contexts 0; 1-2; 3-6; 7-14; ... share a bucket; the last one takes the rest. */
+static inline uint32_t quic_bucket_of(uint32_t bits, uint32_t context)
+{
+	uint32_t bucket = 31 - (uint32_t)__builtin_clz(context + 1);
+
+	return bucket < bits ? bucket : bits - 1;
+}
+static inline uint32_t quic_bucket_first(uint32_t bucket)
+{
+	return (1u << bucket) - 1;
+}
+static inline uint32_t quic_bucket_end(uint32_t bits, uint32_t bucket)
+{
+	return bucket == bits - 1 ? 1u << bits : (2u << bucket) - 1;
+}
+
 void quic_channel_reset(struct quic_channel *channel, const struct quic_family *family);
-/* Learns that `value` came in the context `context`; halves the counters above `trigger`. */
-void quic_channel_learn(struct quic_channel *channel, const struct quic_family *family,
-	uint32_t trigger, uint8_t context, uint8_t value);
+/* Learns that `value` came in a context of the bucket; halves the counters above `trigger`. True when
+ * another code now is the best one. */
+bool quic_channel_learn(struct quic_channel *channel, const struct quic_family *family,
+	uint32_t trigger, uint32_t bucket, uint8_t value);
+/* The same without vectors. */
+bool quic_channel_learn_portable(struct quic_channel *channel, const struct quic_family *family,
+	uint32_t trigger, uint32_t bucket, uint8_t value);
 
 /* How often the model learns (seldom, later on), and the run coder's adaptation. One for the colour
  * channels together, one for alpha. */
@@ -67,6 +89,19 @@ void quic_pace_lengthen(struct quic_pace *pace);
 #define QUIC_RUN_STATES 32
 /* log2 of the run length that one bit stands for, by run_state. */
 extern const uint8_t quic_run_bits[QUIC_RUN_STATES];
+/* The run length that one bit in each of the states below stands for. */
+extern const uint32_t quic_run_sums[QUIC_RUN_STATES];
+
+/* The loops over pixels exist twice: for any processor, and for those with vectors of 32 bytes and the
+ * shifts and counts of zeros that take one operation (AVX2, BMI2, LZCNT). */
+#ifdef __x86_64__
+#define QUIC_FAST_TARGET __attribute__((target("avx2,bmi,bmi2,lzcnt")))
+#endif
+bool quic_fast_possible(void);
+/* quic_encode() and quic_decode() in one of both ways. */
+int quic_encode_as(bool fast, struct buf *out, enum quic_type type, uint32_t width, uint32_t height,
+	const uint8_t *pixels, ptrdiff_t stride);
+int quic_decode_as(bool fast, const uint8_t *data, size_t size, uint8_t *pixels, ptrdiff_t stride);
 
 /* Channels and bits of a type; false when there is no such type. */
 bool quic_type_layout(enum quic_type type, uint32_t *channels, uint32_t *bits);

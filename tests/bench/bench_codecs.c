@@ -3,7 +3,7 @@
  * What the codecs cost, beside libspice-server's own in the same run: one thread, CPU time, runs
  * interleaved, medians. bench_codecs.py gets the pictures and builds the peer.
  *
- *	bench_codecs [--peer LIBRARY] [--runs N] WIDTH HEIGHT FILE.raw...	(pixels as B, G, R, x)
+ *	bench_codecs [--peer LIBRARY] [--runs N] [--only quic|lz|glz] WIDTH HEIGHT FILE.raw...	(pixels as B, G, R, x)
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,6 +35,7 @@ struct peer {
 struct bench {
 	struct peer peer;
 	int runs;
+	const char *only; /* a codec, or NULL */
 	uint32_t width, height;
 	const char *name;
 	uint8_t *pixels;
@@ -328,10 +329,14 @@ static void bench_file(struct bench *b, char *path)
 	b->out = calloc(1, b->out_size);
 	if (!b->out)
 		fail("memory");
-	bench_quic(b);
-	bench_lz(b);
-	bench_glz(b);
-	bench_alone(b);
+	if (!b->only || !strcmp(b->only, "quic"))
+		bench_quic(b);
+	if (!b->only || !strcmp(b->only, "lz"))
+		bench_lz(b);
+	if (!b->only || !strcmp(b->only, "glz"))
+		bench_glz(b);
+	if (!b->only)
+		bench_alone(b);
 	free(b->out);
 	free(b->pixels);
 }
@@ -346,11 +351,13 @@ int main(int argc, char **argv)
 			load_peer(&bench.peer, argv[at + 1]);
 		else if (!strcmp(argv[at], "--runs"))
 			bench.runs = MIN(MAX(atoi(argv[at + 1]), 1), RUNS_MAX);
+		else if (!strcmp(argv[at], "--only"))
+			bench.only = argv[at + 1];
 	}
 	if (argc - at < 3) {
 		fprintf(stderr,
-			"usage: bench_codecs [--peer LIBRARY] [--runs N] WIDTH HEIGHT "
-			"FILE.raw...\n");
+			"usage: bench_codecs [--peer LIBRARY] [--runs N] [--only quic|lz|glz] "
+			"WIDTH HEIGHT FILE.raw...\n");
 		return 2;
 	}
 	bench.width = (uint32_t)atoi(argv[at++]);

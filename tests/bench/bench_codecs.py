@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The codecs' speed beside libspice-server's own, one line of JSON a case.
 
-    SPICEBOX_BUILD=build tests/bench/bench_codecs.py [--runs N] [PICTURE...]
+    SPICEBOX_BUILD=build tests/bench/bench_codecs.py [--runs N] [--only quic|lz|glz] [PICTURE...]
 
 Pictures are whatever ImageMagick reads, best screenshots; they are brought to 1920x1080. Without any
 it makes two itself. The peer is built here from Debian's source package `spice`, which apt fetches
@@ -103,6 +103,7 @@ def make_raw(picture, folder):
 def main():
 	parser = argparse.ArgumentParser()
 	parser.add_argument("--runs", type=int, default=7)
+	parser.add_argument("--only", choices=["quic", "lz", "glz"])
 	parser.add_argument("pictures", nargs="*")
 	args = parser.parse_args()
 	program = os.path.join(os.environ.get("SPICEBOX_BUILD", "build"), "tests/bench/bench_codecs")
@@ -117,7 +118,8 @@ def main():
 		print(f"without the peer: {missing}", file=sys.stderr)
 	with tempfile.TemporaryDirectory() as folder:
 		pictures = [make_raw(p, folder) for p in args.pictures or ["plasma:fractal", "pattern:bricks"]]
-		return subprocess.run([program, *peer, "--runs", str(args.runs), str(WIDTH), str(HEIGHT),
+		only = ["--only", args.only] if args.only else []
+		return subprocess.run([program, *peer, *only, "--runs", str(args.runs), str(WIDTH), str(HEIGHT),
 			*pictures], check=False).returncode
 
 

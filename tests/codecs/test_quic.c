@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "codecs/quic.h"
+#include "codecs/quic_near.h"
+#include "codecs/quic_rows.h"
 #include "core/util.h"
 #include "tests/codecs/pictures.h"
 
@@ -157,6 +159,143 @@ static void broken_streams_are_refused_or_harmless(void **state)
 	buf_finish(&stream);
 }
 
+/* ---- each way of doing it: for any processor, and with what newer ones have ---- */
+
+static void both_ways_agree(void **state)
+{
+	struct picture_random random = { 4711 };
+
+	if (!quic_fast_possible()) {
+		print_message("no AVX2, BMI2 and LZCNT\n");
+		skip();
+	}
+	for (int round = 0; round < 500; round++) {
+		enum quic_type type = (enum quic_type)(1 + round % 5);
+		uint32_t width = 1 + picture_random(&random, round % 7 ? 90 : 3000);
+		uint32_t height = 1 + picture_random(&random, 60);
+		size_t stride = (size_t)width * 4, size = stride * height;
+		uint8_t *in = malloc(size), *out[2] = { calloc(1, size), calloc(1, size) };
+		struct buf streams[2] = { 0 };
+		int err[2];
+
+		picture_fill(&random, (enum picture_kind)picture_random(&random, PICTURE_KINDS), in,
+			size, stride, pixel_bytes[type]);
+		for (int fast = 0; fast < 2; fast++)
+			assert_int_equal(quic_encode_as(fast, &streams[fast], type, width, height,
+						 in, (ptrdiff_t)stride),
+				0);
+		assert_int_equal(streams[0].size, streams[1].size);
+		assert_memory_equal(
+			buf_bytes(&streams[0]), buf_bytes(&streams[1]), streams[0].size);
+		if (round % 3 == 2) /* broken streams are the same to both, too */
+			buf_bytes(&streams[0])[20 +
+				picture_random(&random, (uint32_t)streams[0].size - 20)] ^= 0x55;
+		for (int fast = 0; fast < 2; fast++)
+			err[fast] = quic_decode_as(fast, buf_bytes(&streams[0]), streams[0].size,
+				out[fast], (ptrdiff_t)stride);
+		assert_int_equal(err[0], err[1]);
+		if (!err[0])
+			assert_memory_equal(out[0], out[1], size);
+		for (int fast = 0; fast < 2; fast++) {
+			buf_finish(&streams[fast]);
+			free(out[fast]);
+		}
+		free(in);
+	}
+}
+
+static void learning_is_the_same_without_vectors(void **state)
+{
+	static const uint32_t triggers[] = { 110, 350, 900 };
+	struct picture_random random = { 12 };
+
+	for (uint32_t bits = 5; bits <= 8; bits += 3) {
+		struct quic_channel channels[2];
+		struct quic_family family;
+
+		quic_family_init(&family, bits);
+		for (int i = 0; i < 2; i++)
+			quic_channel_reset(&channels[i], &family);
+		for (int round = 0; round < 200000; round++) {
+			uint32_t bucket = picture_random(&random, bits);
+			uint32_t trigger = triggers[round / 1000 % 3];
+			/* Long times of small and of large values: counters far apart. */
+			uint8_t value =
+				(uint8_t)picture_random(&random, round / 5000 % 2 ? 2 : 1u << bits);
+
+			assert_int_equal(
+				quic_channel_learn(&channels[0], &family, trigger, bucket, value),
+				quic_channel_learn_portable(
+					&channels[1], &family, trigger, bucket, value));
+			assert_memory_equal(&channels[0], &channels[1], sizeof(channels[0]));
+			for (int code = 0; code < QUIC_MAX_CODES; code++)
+				assert_true(channels[0].counters[bucket][code] < 32768);
+		}
+	}
+}
+
+static void rows_are_the_same_without_vectors(void **state)
+{
+	enum { WIDTH = 300, ROOM = QUIC_ROW_BEFORE + WIDTH + QUIC_ROW_BEHIND };
+	static const uint32_t masks[] = { 0xffffff, 0xff000000, 0xff0000 };
+	struct picture_random random = { 99 };
+	uint32_t memory[2][ROOM], *rows[2], out[2][WIDTH + 4];
+	uint64_t same[2][WIDTH / 64 + 1];
+
+	for (int round = 0; round < 3000; round++) {
+		uint32_t bits = round % 4 ? 8 : 5, width = 1 + picture_random(&random, WIDTH);
+		uint32_t from = 1 + picture_random(&random, width), to, mask = masks[round % 3];
+		const uint32_t *above;
+
+		for (int n = 0; n < 2; n++) {
+			for (int i = 0; i < ROOM; i++) {
+				memory[n][i] = picture_random(&random, UINT32_MAX) &
+					(bits == 5 ? 0x1f1f1f1f : UINT32_MAX);
+				if (i && picture_random(&random, 3))
+					memory[n][i] = memory[n][i - 1];
+			}
+			rows[n] = memory[n] + QUIC_ROW_BEFORE;
+		}
+		quic_row_same(rows[0], width, mask, same[0]);
+		quic_row_same_portable(rows[0], width, mask, same[1]);
+		for (uint32_t i = 0; i < width; i++)
+			assert_int_equal(
+				same[0][i / 64] >> i % 64 & 1, same[1][i / 64] >> i % 64 & 1);
+		to = from + picture_random(&random, width - from + 1);
+		above = round % 5 ? rows[1] : NULL;
+		quic_row_residuals(rows[0], above, bits, from, to, out[0]);
+		quic_row_residuals_portable(rows[0], above, bits, from, to, out[1]);
+		assert_memory_equal(out[0] + from, out[1] + from, 4 * (to - from));
+	}
+}
+
+static void near_pixels_are_the_same_without_vectors(void **state)
+{
+	struct picture_random random = { 3 };
+	struct near near[2];
+
+	if (!VECTORS) {
+		print_message("no vectors\n");
+		skip();
+	}
+	memset(near, 0, sizeof(near));
+	for (int round = 0; round < 100000; round++) {
+		uint32_t above =
+			picture_random(&random, 1u << 24) * (picture_random(&random, 4) == 0);
+		uint32_t residuals =
+			picture_random(&random, 1u << 24) * (picture_random(&random, 4) == 0);
+
+		assert_int_equal(near_run(&near[0], true, above), near_run(&near[1], false, above));
+		assert_int_equal(near_add(&near[0], true, round % 7 == 0, 0xffffff, residuals),
+			near_add(&near[1], false, round % 7 == 0, 0xffffff, residuals));
+		if (round % 10 == 9) {
+			near_behind_run(&near[0], true, above);
+			near_behind_run(&near[1], false, above);
+		}
+		assert_int_equal(near_left(&near[0], true), near_left(&near[1], false));
+	}
+}
+
 static void sizes_are_checked(void **state)
 {
 	struct buf out = { 0 };
@@ -175,6 +314,10 @@ int main(void)
 		cmocka_unit_test(streams_equal_the_peers),
 		cmocka_unit_test(pictures_come_back),
 		cmocka_unit_test(broken_streams_are_refused_or_harmless),
+		cmocka_unit_test(both_ways_agree),
+		cmocka_unit_test(learning_is_the_same_without_vectors),
+		cmocka_unit_test(rows_are_the_same_without_vectors),
+		cmocka_unit_test(near_pixels_are_the_same_without_vectors),
 		cmocka_unit_test(sizes_are_checked),
 	};
 
