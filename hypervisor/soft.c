@@ -43,6 +43,8 @@ static void reset_core(struct soft_cpu *cpu)
 	cpu->dr[6] = 0xffff0ff0;
 	cpu->dr[7] = 0x400;
 	cpu->efer = 0;
+	cpu->debug = 0;
+	cpu->debug_hits = 0;
 	cpu->halted = cpu->shadow = cpu->nmi_blocked = cpu->nmi_waits = false;
 	cpu->wait_sipi = cpu->index != 0;
 	cpu->op = &soft_op_none;
@@ -181,7 +183,7 @@ static int cpu_create(struct soft_engine *soft, unsigned index)
 	cpu->mmu = calloc(1, sizeof(*cpu->mmu));
 	if (!cpu->mmu)
 		return -ENOMEM;
-	for (unsigned user = 0; user < 2; user++)
+	for (unsigned user = 0; user < ARRAY_SIZE(cpu->mmu->tlbs); user++)
 		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++) {
 			struct soft_tlb_entry *entry = &cpu->mmu->tlbs[user].entries[i];
 

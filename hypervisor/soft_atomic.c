@@ -2,6 +2,8 @@
 /* Locked instructions: the host's compare-and-exchange on guest memory. */
 #include "hypervisor/soft_atomic.h"
 
+#include <sched.h>
+
 #include "hypervisor/soft_ops.h"
 
 #define HOST_FLAGS(insn, type)                                  \
@@ -78,6 +80,46 @@ static bool exchange(void *at, unsigned size, uint64_t *expected, uint64_t desir
 	return done;
 }
 
+/* ---- what is not one access of the host's ---- */
+
+void soft_atomic_begin(struct soft_cpu *cpu)
+{
+	struct soft_engine *soft = cpu->engine;
+
+	/* Whoever is alone now need not wait for this CPU. */
+	__atomic_store_n(&cpu->in_guest, false, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&soft->split_lock);
+	__atomic_store_n(&cpu->in_guest, true, __ATOMIC_SEQ_CST);
+	cpu->stops_others = true;
+	for (unsigned i = 0; i < soft->base.cpus; i++)
+		if (i != cpu->index)
+			soft_cpu_request(soft->cpus[i], SOFT_REQUEST_STOP);
+	for (unsigned i = 0; i < soft->base.cpus; i++)
+		while (i != cpu->index &&
+			__atomic_load_n(&soft->cpus[i]->in_guest, __ATOMIC_SEQ_CST)) {
+			soft_code_protect(cpu);
+			sched_yield();
+		}
+	soft_code_protect(cpu);
+}
+
+void soft_atomic_end(struct soft_cpu *cpu)
+{
+	cpu->stops_others = false;
+	pthread_mutex_unlock(&cpu->engine->split_lock);
+}
+
+/* Between blocks. The request is gone before the lock is taken: who asks after that asks again. */
+void soft_atomic_serve(struct soft_cpu *cpu)
+{
+	__atomic_store_n(&cpu->in_guest, false, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&cpu->request, ~(uint32_t)SOFT_REQUEST_STOP, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&cpu->engine->split_lock);
+	pthread_mutex_unlock(&cpu->engine->split_lock);
+	__atomic_store_n(&cpu->in_guest, true, __ATOMIC_SEQ_CST);
+	soft_code_protect(cpu);
+}
+
 uint64_t soft_atomic_modify(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
 	unsigned size, soft_modify *modify, uint64_t operand, uint16_t *cc)
 {
@@ -96,12 +138,11 @@ uint64_t soft_atomic_modify(struct soft_cpu *cpu, const struct soft_op *op, uint
 			soft_phys_wrote(cpu, gpa, size);
 		return old;
 	}
-	/* What a store raises was raised: neither access does now. */
-	pthread_mutex_lock(&cpu->engine->split_lock);
+	soft_atomic_begin(cpu);
 	old = soft_load(cpu, op, linear, size);
 	*cc = cpu->cc;
 	soft_store(cpu, op, linear, size, modify(old, operand, size, cc));
-	pthread_mutex_unlock(&cpu->engine->split_lock);
+	soft_atomic_end(cpu);
 	return old;
 }
 
@@ -118,11 +159,11 @@ bool soft_atomic_compare(struct soft_cpu *cpu, const struct soft_op *op, uint64_
 			soft_phys_wrote(cpu, gpa, size);
 		return same;
 	}
-	pthread_mutex_lock(&cpu->engine->split_lock);
+	soft_atomic_begin(cpu);
 	old = soft_load(cpu, op, linear, size);
 	same = old == *expected;
 	soft_store(cpu, op, linear, size, same ? desired : old);
-	pthread_mutex_unlock(&cpu->engine->split_lock);
+	soft_atomic_end(cpu);
 	*expected = old;
 	return same;
 }

@@ -267,13 +267,13 @@ static bool cmpxchg16b(struct soft_cpu *cpu, const struct soft_op *op, uint64_t 
 			soft_phys_wrote(cpu, gpa, 16);
 		return same;
 	}
-	pthread_mutex_lock(&cpu->engine->split_lock);
+	soft_atomic_begin(cpu);
 	low = soft_load64(cpu, op, linear);
 	high = soft_load64(cpu, op, linear + 8);
 	same = low == expected[0] && high == expected[1];
 	soft_store64(cpu, op, linear, same ? desired[0] : low);
 	soft_store64(cpu, op, linear + 8, same ? desired[1] : high);
-	pthread_mutex_unlock(&cpu->engine->split_lock);
+	soft_atomic_end(cpu);
 	expected[0] = low;
 	expected[1] = high;
 	return same;

@@ -10,6 +10,24 @@ static inline uint64_t near_mask(const struct soft_op *op)
 	return op->flags & SOFT_OP_O16 ? 0xffff : 0xffffffff;
 }
 
+/* A jump that leads nowhere faults itself; registers are as before. */
+SOFT_SLOW_OP(bad_target)
+{
+	cpu->op = op;
+	soft_raise_error(cpu, SOFT_GP, 0);
+	return NULL;
+}
+
+static inline bool beyond_limit(const struct soft_cpu *cpu, uint64_t target)
+{
+	return unlikely(target > cpu->segs[SOFT_CS].limit);
+}
+
+static inline uint64_t target32(const struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return (cpu->regs[SOFT_RIP] + op->next + (uint64_t)(int64_t)op->disp) & near_mask(op);
+}
+
 SOFT_OP_FUNCTION(soft_op_follow)
 {
 	cpu->regs[SOFT_RIP] += op->next;
@@ -24,8 +42,11 @@ SOFT_OP(jump64)
 
 SOFT_OP(jump32)
 {
-	cpu->regs[SOFT_RIP] = (cpu->regs[SOFT_RIP] + op->next + (uint64_t)(int64_t)op->disp) &
-		near_mask(op);
+	uint64_t target = target32(cpu, op);
+
+	if (beyond_limit(cpu, target))
+		SOFT_TAIL_CALL(bad_target(cpu, op));
+	cpu->regs[SOFT_RIP] = target;
 	SOFT_FOLLOW(0);
 }
 
@@ -34,26 +55,28 @@ soft_fn *soft_jump_fn(bool long64)
 	return long64 ? jump64 : jump32;
 }
 
-#define JCC(condition)                                                                           \
-	SOFT_OP(j##condition##_64)                                                               \
-	{                                                                                        \
-		if (soft_condition(cpu->cc, condition)) {                                        \
-			cpu->regs[SOFT_RIP] += op->next + (uint64_t)(int64_t)op->disp;           \
-			SOFT_FOLLOW(0);                                                          \
-		}                                                                                \
-		cpu->regs[SOFT_RIP] += op->next;                                                 \
-		SOFT_FOLLOW(1);                                                                  \
-	}                                                                                        \
-	SOFT_OP(j##condition##_32)                                                               \
-	{                                                                                        \
-		if (soft_condition(cpu->cc, condition)) {                                        \
-			cpu->regs[SOFT_RIP] =                                                    \
-				(cpu->regs[SOFT_RIP] + op->next + (uint64_t)(int64_t)op->disp) & \
-				near_mask(op);                                                   \
-			SOFT_FOLLOW(0);                                                          \
-		}                                                                                \
-		cpu->regs[SOFT_RIP] += op->next;                                                 \
-		SOFT_FOLLOW(1);                                                                  \
+#define JCC(condition)                                                                 \
+	SOFT_OP(j##condition##_64)                                                     \
+	{                                                                              \
+		if (soft_condition(cpu->cc, condition)) {                              \
+			cpu->regs[SOFT_RIP] += op->next + (uint64_t)(int64_t)op->disp; \
+			SOFT_FOLLOW(0);                                                \
+		}                                                                      \
+		cpu->regs[SOFT_RIP] += op->next;                                       \
+		SOFT_FOLLOW(1);                                                        \
+	}                                                                              \
+	SOFT_OP(j##condition##_32)                                                     \
+	{                                                                              \
+		if (soft_condition(cpu->cc, condition)) {                              \
+			uint64_t target = target32(cpu, op);                           \
+                                                                                       \
+			if (beyond_limit(cpu, target))                                 \
+				SOFT_TAIL_CALL(bad_target(cpu, op));                   \
+			cpu->regs[SOFT_RIP] = target;                                  \
+			SOFT_FOLLOW(0);                                                \
+		}                                                                      \
+		cpu->regs[SOFT_RIP] += op->next;                                       \
+		SOFT_FOLLOW(1);                                                        \
 	}
 #define ALL_CONDITIONS(X) \
 	X(0)              \
@@ -80,18 +103,20 @@ SOFT_OP_FUNCTION(soft_op_loop)
 	uint64_t count = (cpu->regs[SOFT_RCX] - (op->imm8 != 3)) & mask;
 	bool zero = cpu->cc & SOFT_CC_Z;
 	bool taken = op->imm8 == 3 ? count == 0 : count != 0;
+	uint64_t target = cpu->long64 ? cpu->regs[SOFT_RIP] + op->next + (uint64_t)(int64_t)op->disp
+				      : target32(cpu, op);
 
 	if (op->imm8 == 0)
 		taken = taken && !zero;
 	else if (op->imm8 == 1)
 		taken = taken && zero;
+	if (taken && !cpu->long64 && beyond_limit(cpu, target))
+		SOFT_TAIL_CALL(bad_target(cpu, op));
 	if (op->imm8 != 3)
 		cpu->regs[SOFT_RCX] = mask == 0xffff ? (cpu->regs[SOFT_RCX] & ~mask) | count
 						     : count;
 	if (taken) {
-		cpu->regs[SOFT_RIP] += op->next + (uint64_t)(int64_t)op->disp;
-		if (!cpu->long64)
-			cpu->regs[SOFT_RIP] &= near_mask(op);
+		cpu->regs[SOFT_RIP] = target;
 		SOFT_FOLLOW(0);
 	}
 	cpu->regs[SOFT_RIP] += op->next;
@@ -226,13 +251,20 @@ soft_fn *soft_pop_fn(unsigned size, bool long64)
 
 /* ---- CALL and RET ---- */
 
+static inline bool is_bad_target(const struct soft_cpu *cpu, uint64_t target)
+{
+	return unlikely(cpu->long64 ? !soft_canonical(target) : target > cpu->segs[SOFT_CS].limit);
+}
+
 SOFT_SLOW_OP(call_slow)
 {
-	uint64_t rip = cpu->regs[SOFT_RIP];
+	uint64_t rip = cpu->regs[SOFT_RIP] + op->next;
+	uint64_t target = cpu->long64 ? rip + (uint64_t)(int64_t)op->disp : target32(cpu, op);
 
-	push(cpu, op, stack_size(cpu, op), rip + op->next);
-	rip += op->next + (uint64_t)(int64_t)op->disp;
-	cpu->regs[SOFT_RIP] = cpu->long64 ? rip : rip & near_mask(op);
+	if (is_bad_target(cpu, target))
+		SOFT_TAIL_CALL(bad_target(cpu, op));
+	push(cpu, op, stack_size(cpu, op), rip);
+	cpu->regs[SOFT_RIP] = target;
 	SOFT_FOLLOW(0);
 }
 
@@ -252,18 +284,6 @@ SOFT_OP(call64)
 soft_fn *soft_call_fn(bool long64)
 {
 	return long64 ? call64 : call_slow;
-}
-
-/* A jump that leads nowhere faults itself; registers are as before. */
-SOFT_SLOW_OP(bad_target)
-{
-	cpu->op = op;
-	soft_raise_error(cpu, SOFT_GP, 0);
-	return NULL;
-}
-static inline bool is_bad_target(const struct soft_cpu *cpu, uint64_t target)
-{
-	return unlikely(cpu->long64 && !soft_canonical(target));
 }
 
 /* op->imm: bytes to take off the stack. */

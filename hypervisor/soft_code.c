@@ -241,7 +241,7 @@ void soft_code_serve(struct soft_cpu *cpu)
 
 /* ---- making blocks ---- */
 
-static void serve_protect(struct soft_cpu *cpu)
+void soft_code_protect(struct soft_cpu *cpu)
 {
 	if (__atomic_load_n(&cpu->request, __ATOMIC_SEQ_CST) & SOFT_REQUEST_PROTECT) {
 		soft_tlb_protect_all(cpu);
@@ -272,7 +272,7 @@ static void watch_page(struct soft_cpu *cpu, uint64_t gpa)
 		while (i != cpu->index && __atomic_load_n(&other->in_guest, __ATOMIC_SEQ_CST) &&
 			(__atomic_load_n(&other->request, __ATOMIC_SEQ_CST) &
 				SOFT_REQUEST_PROTECT)) {
-			serve_protect(cpu);
+			soft_code_protect(cpu);
 			sched_yield();
 		}
 	}
@@ -458,7 +458,8 @@ static void chain(struct soft_code *code, struct soft_block *block, uint64_t lin
 	if (!link || code->pending_target != linear || link->to || from->stale ||
 		from->mode != block->mode || block->crosses ||
 		((from->gpa ^ block->gpa) & SOFT_PAGE_MASK) ||
-		((code->pending_linear ^ linear) & SOFT_PAGE_MASK) || from->crosses)
+		((code->pending_linear ^ linear) & SOFT_PAGE_MASK) || from->crosses ||
+		(block->mode & SOFT_MODE_LIMIT))
 		return;
 	link->to = block;
 	link->next = block->incoming;
@@ -503,6 +504,12 @@ SOFT_OP_FUNCTION(soft_leave1)
 	SOFT_GO(block->ops);
 }
 
+/* Outside of 64-bit mode: whether code at RIP ends within CS. */
+static bool inside_limit(const struct soft_cpu *cpu, const struct soft_block *block)
+{
+	return cpu->long64 || cpu->regs[SOFT_RIP] + block->bytes - 1 <= cpu->segs[SOFT_CS].limit;
+}
+
 struct soft_block *soft_code_find(struct soft_cpu *cpu, bool step)
 {
 	struct soft_code *code = cpu->code;
@@ -530,8 +537,14 @@ struct soft_block *soft_code_find(struct soft_cpu *cpu, bool step)
 	block = search(cpu, fetch.gpa, mode, linear);
 	if (!block)
 		block = make_block(cpu, &fetch, mode);
+	if (unlikely(!inside_limit(cpu, block))) {
+		/* One instruction at a time, up to the one that is not all there. */
+		if (step)
+			soft_raise_error(cpu, SOFT_GP, 0);
+		return soft_code_find(cpu, true);
+	}
 	chain(code, block, linear);
-	if (!step)
+	if (!step && !(mode & SOFT_MODE_LIMIT))
 		*jump = (struct soft_jump){ .linear = linear, .key = code->key, .block = block };
 	return block;
 }

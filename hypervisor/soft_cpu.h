@@ -306,6 +306,7 @@ enum soft_request {
 	SOFT_REQUEST_CODE = 1 << 6, /* others wrote to pages that hold decoded code */
 	SOFT_REQUEST_STEP = 1 << 7, /* own thread: something is to be checked after the block */
 	SOFT_REQUEST_PROTECT = 1 << 8, /* code was found where stores may go directly */
+	SOFT_REQUEST_STOP = 1 << 9, /* another wants to be alone: soft_atomic_begin() */
 };
 
 struct soft_cpu {
@@ -352,6 +353,10 @@ struct soft_cpu {
 	bool halted;
 	bool wait_sipi;
 	bool shadow; /* interrupts are inhibited for one instruction (STI, MOV SS) */
+	bool shadow_debug; /* so are debug traps (MOV SS) */
+	uint8_t debug; /* SOFT_DEBUG_*: breakpoints that are enabled */
+	uint16_t debug_hits; /* bits of DR6, to be told of after the instruction */
+	bool stops_others; /* holds soft_engine.split_lock; nobody else executes */
 	bool nmi_blocked;
 	bool nmi_waits;
 	bool sleeps; /* atomic; in HLT, woken under the lock */
@@ -370,6 +375,14 @@ enum {
 	SOFT_MODE_SS32 = 1 << 2, /* SS.B */
 	SOFT_MODE_PE = 1 << 3, /* protected, and not virtual-8086 */
 	SOFT_MODE_STEP = 1 << 4, /* blocks of one instruction */
+	SOFT_MODE_LIMIT = 1 << 5, /* CS ends somewhere unusual: nothing is chained */
+};
+
+enum {
+	SOFT_DEBUG_EXEC = 1 << 0,
+	SOFT_DEBUG_DATA = 1 << 1,
+	SOFT_DEBUG_IO = 1 << 2,
+	SOFT_DEBUG_TASK = 1 << 3, /* a task with the T bit was entered: in debug_hits */
 };
 
 /* ---- exceptions (soft_exception.c) ---- */

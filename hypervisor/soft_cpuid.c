@@ -59,7 +59,7 @@ static void leaf_1(const struct soft_cpu *cpu, uint32_t out[4])
 {
 	unsigned cpus = cpu->engine->base.cpus;
 
-	out[0] = SOFT_SIGNATURE; 
+	out[0] = SOFT_SIGNATURE;
 	out[1] = cpu->index << 24 | cpus << 16 | 8 << 8;
 	out[2] = ECX_SSE3 | ECX_SSSE3 | ECX_CX16 | ECX_SSE41 | ECX_SSE42 | ECX_X2APIC | ECX_POPCNT |
 		ECX_TSC_DEADLINE | ECX_XSAVE | ECX_RDRAND | ECX_HYPERVISOR;

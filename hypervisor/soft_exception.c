@@ -3,7 +3,13 @@
 #include "core/util.h"
 #include "hypervisor/soft_internal.h"
 
-enum { GATE_TASK = 5, GATE_INT16 = 6, GATE_TRAP16 = 7, GATE_INT32 = 14, GATE_TRAP32 = 15 };
+enum {
+	GATE_TASK = SOFT_TYPE_TASK_GATE,
+	GATE_INT16 = 6,
+	GATE_TRAP16 = 7,
+	GATE_INT32 = 14,
+	GATE_TRAP32 = 15
+};
 enum { ERROR_EXT = 1, ERROR_IDT = 2 };
 
 static _Noreturn void throw(struct soft_cpu * cpu, unsigned vector, bool has_error, uint32_t error)
@@ -13,6 +19,8 @@ static _Noreturn void throw(struct soft_cpu * cpu, unsigned vector, bool has_err
 	cpu->error = error;
 	cpu->regs[SOFT_RIP] += cpu->op->ip;
 	cpu->op = &soft_op_none;
+	if (unlikely(cpu->stops_others))
+		soft_atomic_end(cpu);
 	_longjmp(cpu->fault, 1);
 }
 
@@ -41,6 +49,8 @@ void soft_set_eflags(struct soft_cpu *cpu, uint32_t flags)
 	cpu->eflags = flags &
 		(SOFT_TF | SOFT_IF | SOFT_DF | SOFT_IOPL | SOFT_NT | SOFT_RF | SOFT_VM | SOFT_AC |
 			SOFT_VIF | SOFT_VIP | SOFT_ID);
+	if (unlikely((cpu->eflags ^ before) & SOFT_AC))
+		soft_update_mode(cpu);
 	if ((cpu->eflags & SOFT_TF) || ((cpu->eflags & ~before & SOFT_IF) && cpu->irq_waits))
 		soft_cpu_request(cpu, SOFT_REQUEST_STEP);
 }
@@ -257,8 +267,19 @@ static void deliver_protected(struct soft_cpu *cpu, const struct soft_event *eve
 	read_gate(cpu, event, &gate);
 	check_gate(cpu, event, &gate);
 	if (gate.type == GATE_TASK) {
-		/* No guest that is known uses one but for double faults it does not survive. */
-		soft_raise_error(cpu, SOFT_GP, gate.selector & ~3u);
+		struct soft_task task = {
+			.kind = SOFT_TASK_CALL,
+			.gate = true,
+			.selector = gate.selector,
+			.rip = event->rip,
+			.flags = saved_flags(cpu, event),
+			.ext = event->kind != SOFT_EVENT_SOFTWARE ? ERROR_EXT : 0,
+			.has_error = event->has_error,
+			.error = event->error,
+		};
+
+		soft_task_switch(cpu, &task);
+		return;
 	}
 	cpl = check_code(cpu, event, gate.selector, &code);
 	if (cpl < cpu->cpl) {
@@ -280,6 +301,8 @@ static void deliver_protected(struct soft_cpu *cpu, const struct soft_event *eve
 
 void soft_deliver(struct soft_cpu *cpu, const struct soft_event *event)
 {
+	if (event->vector == SOFT_DB && event->kind != SOFT_EVENT_SOFTWARE)
+		soft_debug_entered(cpu);
 	if (soft_real_mode(cpu))
 		deliver_real(cpu, event);
 	else if (soft_long_mode(cpu))

@@ -22,7 +22,7 @@ static uint64_t next_rip(const struct soft_cpu *cpu, const struct soft_op *op)
 
 /* ---- JMP and CALL ---- */
 
-enum { CALL_GATE16 = 4, TSS_FREE = 9, TASK_GATE = 5, CALL_GATE = 12 };
+enum { TSS16 = 1, CALL_GATE16 = 4, TSS = 9, CALL_GATE = 12 };
 
 struct target {
 	uint16_t selector;
@@ -159,6 +159,18 @@ static void through_gate(struct soft_cpu *cpu, struct target *target, bool call)
 	cpu->regs[SOFT_RIP] = target->offset;
 }
 
+static void switch_task(struct soft_cpu *cpu, uint16_t selector, enum soft_task_kind kind)
+{
+	struct soft_task task = {
+		.kind = kind,
+		.selector = selector,
+		.rip = next_rip(cpu, cpu->op),
+		.flags = soft_eflags(cpu),
+	};
+
+	soft_task_switch(cpu, &task);
+}
+
 static void far_transfer(
 	struct soft_cpu *cpu, uint16_t selector, uint64_t offset, unsigned size, bool call)
 {
@@ -189,9 +201,9 @@ static void far_transfer(
 	type = (target.code.high >> 8) & 15;
 	if (type == CALL_GATE || (type == CALL_GATE16 && !soft_long_mode(cpu)))
 		through_gate(cpu, &target, call);
-	else if (!soft_long_mode(cpu) && (type == TSS_FREE || type == TASK_GATE))
-		soft_task_switch(
-			cpu, selector, &target.code, call ? SOFT_TASK_CALL : SOFT_TASK_JUMP);
+	else if (!soft_long_mode(cpu) &&
+		(type == TSS || type == TSS16 || type == SOFT_TYPE_TASK_GATE))
+		switch_task(cpu, selector, call ? SOFT_TASK_CALL : SOFT_TASK_JUMP);
 	else
 		soft_raise_error(cpu, SOFT_GP, error);
 }
@@ -335,7 +347,9 @@ static void return_flags(struct soft_cpu *cpu, uint32_t flags, unsigned size, un
 	if (size == 2)
 		mask &= 0xffff;
 	soft_set_eflags(cpu, (old & ~mask) | (flags & mask));
-	cpu->eflags &= ~(uint32_t)SOFT_RF;
+	/* Without a breakpoint that it keeps from hitting nobody would clear it. */
+	if (!cpu->debug)
+		cpu->eflags &= ~(uint32_t)SOFT_RF;
 }
 
 static void iret_to_v86(struct soft_cpu *cpu, struct back *back, uint64_t sp)
@@ -397,7 +411,7 @@ static void op_iret(struct soft_cpu *cpu, const struct soft_op *op)
 	if (cpu->eflags & SOFT_NT) {
 		if (soft_long_mode(cpu))
 			soft_raise_error(cpu, SOFT_GP, 0);
-		soft_task_switch(cpu, 0, NULL, SOFT_TASK_RETURN);
+		switch_task(cpu, 0, SOFT_TASK_RETURN);
 		return;
 	}
 	back.rip = soft_pop_at(cpu, &sp, size);
@@ -549,7 +563,7 @@ static void op_sysexit(struct soft_cpu *cpu, const struct soft_op *op)
 
 static void inhibit(struct soft_cpu *cpu)
 {
-	cpu->shadow = true;
+	cpu->shadow = cpu->shadow_debug = true;
 	soft_cpu_request(cpu, SOFT_REQUEST_STEP);
 }
 

@@ -48,7 +48,7 @@ struct soft_engine {
 	uint8_t *code_map;
 	struct soft_irq *chips;
 	struct soft_tables *tables;
-	pthread_mutex_t split_lock; /* locked accesses that the host cannot do at once */
+	pthread_mutex_t split_lock; /* of the CPU that is to be alone */
 	struct soft_cpu *cpus[SOFT_MAX_CPUS];
 };
 
@@ -81,7 +81,9 @@ struct soft_mapping {
 };
 
 struct soft_mmu {
-	struct soft_tlb tlbs[2]; /* supervisor, user */
+	/* Supervisor, user, and one that nothing is ever found in: for user code whose every access
+	 * is looked at (alignment checks). */
+	struct soft_tlb tlbs[3];
 	uint16_t filled[2][SOFT_TLB_SIZE]; /* indices filled since the last flush */
 	uint32_t filled_count[2];
 	bool has_large;
@@ -120,10 +122,23 @@ static inline uint64_t soft_system_load(struct soft_cpu *cpu, uint64_t linear, u
 	return value;
 }
 
+static inline bool soft_checks_alignment(const struct soft_cpu *cpu)
+{
+	return cpu->tlb == &cpu->mmu->tlbs[2];
+}
+
 static inline bool soft_canonical(uint64_t linear)
 {
 	return (uint64_t)((int64_t)linear >> 47) + 1 <= 1;
 }
+
+/* ---- locked accesses that the host cannot do at once (soft_atomic.c) ---- */
+
+/* No other CPU executes anything until soft_atomic_end(), which an exception does, too. */
+void soft_atomic_begin(struct soft_cpu *cpu);
+void soft_atomic_end(struct soft_cpu *cpu);
+/* SOFT_REQUEST_STOP: waits. */
+void soft_atomic_serve(struct soft_cpu *cpu);
 
 /* ---- blocks (soft_code.c) ---- */
 
@@ -184,6 +199,8 @@ void soft_code_flush(struct soft_cpu *cpu);
 void soft_code_new_key(struct soft_cpu *cpu, bool new_generation);
 /* This CPU wrote there (one page). */
 void soft_code_written(struct soft_cpu *cpu, uint64_t gpa, unsigned size);
+/* Serves SOFT_REQUEST_PROTECT, for which others may wait. */
+void soft_code_protect(struct soft_cpu *cpu);
 /* Another thread did. */
 void soft_code_post(struct soft_cpu *cpu, uint64_t gpa);
 /* On its own thread, what was posted. */
@@ -278,6 +295,25 @@ void soft_frame_push(struct soft_cpu *cpu, struct soft_frame *frame, unsigned si
 void soft_update_mode(struct soft_cpu *cpu);
 void soft_set_cpl(struct soft_cpu *cpu, unsigned cpl);
 
+/* ---- debug registers (soft_debug.c) ---- */
+
+/* After DR7, an address or CR4.DE changed. */
+void soft_debug_update(struct soft_cpu *cpu);
+/* Whether a page has data that is watched. */
+bool soft_debug_watches(const struct soft_cpu *cpu, uint64_t page);
+/* What instructions do, while breakpoints of the kind are enabled. */
+void soft_debug_access(struct soft_cpu *cpu, uint64_t linear, unsigned size, bool write);
+void soft_debug_port(struct soft_cpu *cpu, uint16_t port, unsigned size);
+/* Before an instruction: whether a breakpoint is there (the bit in DR6 is set). */
+bool soft_debug_instruction(struct soft_cpu *cpu);
+void soft_debug_task_trap(struct soft_cpu *cpu);
+/* After an instruction: whether there is a trap to be delivered; DR6 says why. */
+bool soft_debug_trap(struct soft_cpu *cpu, bool stepped);
+/* #DB's handler is entered. */
+void soft_debug_entered(struct soft_cpu *cpu);
+void soft_op_mov_from_dr(struct soft_cpu *cpu, const struct soft_op *op);
+void soft_op_mov_to_dr(struct soft_cpu *cpu, const struct soft_op *op);
+
 struct soft_descriptor {
 	uint32_t low;
 	uint32_t high;
@@ -301,9 +337,20 @@ void soft_check_ss(struct soft_cpu *cpu, uint16_t selector, unsigned cpl, enum s
 	struct soft_seg *out);
 /* Stack of an inner level out of the TSS. */
 void soft_tss_stack(struct soft_cpu *cpu, unsigned level, uint16_t *ss, uint64_t *sp);
-void soft_task_switch(
-	struct soft_cpu *cpu, uint16_t selector, struct soft_descriptor *descriptor, int kind);
-enum { SOFT_TASK_JUMP, SOFT_TASK_CALL, SOFT_TASK_RETURN };
+enum soft_task_kind { SOFT_TASK_JUMP, SOFT_TASK_CALL, SOFT_TASK_RETURN };
+enum { SOFT_TYPE_TASK_GATE = 5 };
+struct soft_task {
+	enum soft_task_kind kind;
+	bool gate; /* the selector is out of a task gate, whose level was checked */
+	uint16_t selector; /* of a TSS or a task gate; not of a return */
+	uint64_t rip; /* where the present task goes on */
+	uint32_t flags; /* what it has then */
+	uint32_t ext; /* 1 in error codes of what an event leads to */
+	bool has_error;
+	uint32_t error;
+};
+/* A fault before the switch is the instruction's, after it the new task's. */
+void soft_task_switch(struct soft_cpu *cpu, struct soft_task *task);
 
 int soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *value);
 int soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t value);

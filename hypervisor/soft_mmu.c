@@ -117,7 +117,8 @@ static void fill(
 	uint64_t page = linear & SOFT_PAGE_MASK, gpa = mapping->gpa & SOFT_PAGE_MASK;
 	struct soft_span span;
 	bool memory = soft_memory_find(cpu->engine, gpa, &span);
-	bool direct = memory && !span.read_only && !span.log_dirty;
+	bool watched = unlikely(cpu->debug & SOFT_DEBUG_DATA) && soft_debug_watches(cpu, page);
+	bool direct = memory && !span.read_only && !span.log_dirty && !watched;
 
 	remember(mmu, user, at);
 	if (mapping->large)
@@ -133,7 +134,7 @@ static void fill(
 		.writable = mapping->writable,
 		.large = mapping->large };
 	entry->addend = memory ? (uintptr_t)(span.host + (gpa - span.gpa)) - page : 0;
-	entry->read = memory ? page : page | SLOW;
+	entry->read = memory && !watched ? page : page | SLOW;
 	entry->write = !mapping->writable ? NO_TAG : direct ? page : page | SLOW;
 	entry->exec = mapping->executable ? page : NO_TAG;
 }
@@ -221,18 +222,32 @@ static void store(struct soft_cpu *cpu, const struct soft_op *op, unsigned user,
 	soft_phys_write(cpu, gpa2, bytes + first, size - first);
 }
 
+/* Alignment checks (#AC), and what a debugger watches. */
+static void check_access(struct soft_cpu *cpu, uint64_t linear, unsigned size, bool write)
+{
+	if (unlikely(soft_checks_alignment(cpu)) && size <= 8 && !(size & (size - 1)) &&
+		(linear & (size - 1)))
+		soft_raise_error(cpu, SOFT_AC_FAULT, 0);
+	if (unlikely(cpu->debug & SOFT_DEBUG_DATA))
+		soft_debug_access(cpu, linear, size, write);
+}
+
 void soft_load_slow(
 	struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear, void *out, unsigned size)
 {
 	cpu->op = op;
-	load(cpu, op, cpu->cpl == 3, wrap(cpu, linear), out, size);
+	linear = wrap(cpu, linear);
+	check_access(cpu, linear, size, false);
+	load(cpu, op, cpu->cpl == 3, linear, out, size);
 }
 
 void soft_store_slow(struct soft_cpu *cpu, const struct soft_op *op, uint64_t linear,
 	const void *bytes, unsigned size)
 {
 	cpu->op = op;
-	store(cpu, op, cpu->cpl == 3, wrap(cpu, linear), bytes, size);
+	linear = wrap(cpu, linear);
+	check_access(cpu, linear, size, true);
+	store(cpu, op, cpu->cpl == 3, linear, bytes, size);
 }
 
 void soft_probe_write(
@@ -265,6 +280,7 @@ void *soft_atomic_pointer(struct soft_cpu *cpu, const struct soft_op *op, uint64
 		return (void *)(entry->addend + linear);
 	if (page != (linear & SOFT_PAGE_MASK))
 		return NULL;
+	check_access(cpu, linear, size, true);
 	/* Memory whose writes are watched: atomic all the same. */
 	*gpa = translate(cpu, op, cpu->cpl == 3, linear, SOFT_WRITE);
 	return soft_phys_pointer(cpu, *gpa, size);

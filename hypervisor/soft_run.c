@@ -115,15 +115,14 @@ static bool deliver_interrupt(struct soft_cpu *cpu, unsigned vector)
 	return deliver(cpu, &event);
 }
 
-static bool deliver_step(struct soft_cpu *cpu)
+static bool deliver_debug(struct soft_cpu *cpu, enum soft_event_kind kind)
 {
 	struct soft_event event = {
 		.vector = SOFT_DB,
-		.kind = SOFT_EVENT_TRAP,
+		.kind = kind,
 		.rip = cpu->regs[SOFT_RIP],
 	};
 
-	cpu->dr[6] |= 1 << 14; /* BS */
 	return deliver(cpu, &event);
 }
 
@@ -133,6 +132,8 @@ enum served { GO_ON, DELIVERED, LEAVE, SHUT_DOWN };
 
 static void serve_memory(struct soft_cpu *cpu, uint32_t bits)
 {
+	if (bits & SOFT_REQUEST_STOP)
+		soft_atomic_serve(cpu);
 	if (bits & SOFT_REQUEST_PROTECT) {
 		soft_tlb_protect_all(cpu);
 		clear_requests(cpu, SOFT_REQUEST_PROTECT);
@@ -228,19 +229,31 @@ static void run_block(struct soft_cpu *cpu, const struct soft_block *block)
 	while (op);
 }
 
-/* One instruction: after it, a trap when TF was set before. */
+/* One instruction: before it, a breakpoint there; after it, a trap when TF was set before or when data
+ * or a port was watched. */
 static enum served run_step(struct soft_cpu *cpu)
 {
 	bool trap = cpu->eflags & SOFT_TF;
-	const struct soft_block *block = soft_code_find(cpu, true);
+	const struct soft_block *block;
 
-	cpu->shadow = false;
+	if (unlikely(cpu->debug & SOFT_DEBUG_TASK) && soft_debug_trap(cpu, false))
+		return deliver_debug(cpu, SOFT_EVENT_TRAP) ? DELIVERED : SHUT_DOWN;
+	if (unlikely(cpu->debug & SOFT_DEBUG_EXEC) && !(cpu->eflags & SOFT_RF) &&
+		soft_debug_instruction(cpu))
+		return deliver_debug(cpu, SOFT_EVENT_FAULT) ? DELIVERED : SHUT_DOWN;
+	block = soft_code_find(cpu, true);
+	cpu->shadow = cpu->shadow_debug = false;
+	cpu->eflags &= ~(uint32_t)SOFT_RF;
 	soft_cpu_request(cpu, SOFT_REQUEST_STEP); /* so that it goes no further */
 	run_block(cpu, block);
-	/* INT and its like clear TF, and there is no trap after them. */
-	if (!trap || (!(cpu->eflags & SOFT_TF) && block->ops[0].fn == soft_op_call_jump))
+	if (cpu->shadow_debug)
 		return GO_ON;
-	return deliver_step(cpu) ? DELIVERED : SHUT_DOWN;
+	/* INT and its like clear TF, and there is no trap after them. */
+	trap = trap && ((cpu->eflags & SOFT_TF) || block->ops[0].fn != soft_op_call_jump);
+	if (!trap && !cpu->debug_hits)
+		return GO_ON;
+	soft_debug_trap(cpu, trap);
+	return deliver_debug(cpu, SOFT_EVENT_TRAP) ? DELIVERED : SHUT_DOWN;
 }
 
 static enum served not_just_blocks(struct soft_cpu *cpu)
@@ -251,7 +264,8 @@ static enum served not_just_blocks(struct soft_cpu *cpu)
 		if (served != GO_ON)
 			return served;
 	}
-	if ((cpu->shadow || (cpu->eflags & SOFT_TF)) && !cpu->halted && !cpu->wait_sipi)
+	if ((cpu->shadow || cpu->debug || (cpu->eflags & SOFT_TF)) && !cpu->halted &&
+		!cpu->wait_sipi)
 		return run_step(cpu);
 	return GO_ON;
 }
@@ -261,14 +275,15 @@ static enum served run_some(struct soft_cpu *cpu)
 {
 	if (_setjmp(cpu->fault)) {
 		cpu->code->pending = NULL;
-		cpu->shadow = false;
+		cpu->shadow = cpu->shadow_debug = false;
+		cpu->debug_hits &= (uint16_t)~0xf;
 		return deliver_exception(cpu) ? DELIVERED : SHUT_DOWN;
 	}
 	for (;;) {
 		if (cpu->limit && !--cpu->limit)
 			return LEAVE;
 		if (load_requests(cpu) || cpu->halted || cpu->wait_sipi || cpu->shadow ||
-			(cpu->eflags & SOFT_TF)) {
+			cpu->debug || (cpu->eflags & SOFT_TF)) {
 			enum served served = not_just_blocks(cpu);
 
 			if (served != GO_ON)

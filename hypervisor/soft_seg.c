@@ -18,8 +18,13 @@ void soft_update_mode(struct soft_cpu *cpu)
 	}
 	if (!soft_real_mode(cpu) && !soft_v86(cpu))
 		mode |= SOFT_MODE_PE;
+	if (!cpu->long64 && cpu->segs[SOFT_CS].limit != 0xffffffff &&
+		cpu->segs[SOFT_CS].limit != 0xffff)
+		mode |= SOFT_MODE_LIMIT;
 	cpu->mode = mode;
 	cpu->tlb = &cpu->mmu->tlbs[cpu->cpl == 3];
+	if (unlikely((cpu->eflags & SOFT_AC) && (cpu->cr0 & SOFT_CR0_AM) && cpu->cpl == 3))
+		cpu->tlb = &cpu->mmu->tlbs[2];
 	soft_code_new_key(cpu, false);
 }
 

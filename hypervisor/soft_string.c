@@ -97,7 +97,7 @@ static void cmps_one(struct soft_cpu *cpu, const struct soft_op *op)
 /* ---- ports ---- */
 
 /* Ports are for CPL <= IOPL, and for those that the TSS's bitmap allows. */
-static void check_port(struct soft_cpu *cpu, uint16_t port, unsigned size)
+static void check_permission(struct soft_cpu *cpu, uint16_t port, unsigned size)
 {
 	unsigned iopl = (cpu->eflags >> 12) & 3;
 	uint16_t map, bits;
@@ -113,6 +113,13 @@ static void check_port(struct soft_cpu *cpu, uint16_t port, unsigned size)
 	soft_system_read(cpu, cpu->tr.base + map + port / 8, &bits, 2);
 	if ((bits >> (port & 7)) & ((1u << size) - 1))
 		soft_raise_error(cpu, SOFT_GP, 0);
+}
+
+static void check_port(struct soft_cpu *cpu, uint16_t port, unsigned size)
+{
+	check_permission(cpu, port, size);
+	if (unlikely(cpu->debug & SOFT_DEBUG_IO))
+		soft_debug_port(cpu, port, size);
 }
 
 static unsigned port_size(const struct soft_op *op)

@@ -148,6 +148,8 @@ void soft_write_cr4(struct soft_cpu *cpu, uint64_t value)
 		!soft_walk_load_pdptes(cpu, cpu->cr3))
 		soft_raise_error(cpu, SOFT_GP, 0);
 	cpu->cr4 = value;
+	if ((old ^ value) & SOFT_CR4_DE)
+		soft_debug_update(cpu);
 	if ((old ^ value) & (SOFT_CR4_PSE | SOFT_CR4_PAE | SOFT_CR4_PGE))
 		soft_tlb_flush(cpu, true);
 }
@@ -209,36 +211,6 @@ static void op_lmsw(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_write_cr0(cpu, (cpu->cr0 & ~UINT64_C(14)) | value);
 }
 
-/* ---- debug registers: they are kept; breakpoints do not hit ---- */
-
-static unsigned debug_index(struct soft_cpu *cpu, const struct soft_op *op)
-{
-	unsigned index = op->reg;
-
-	if (index > 7 || ((index == 4 || index == 5) && (cpu->cr4 & SOFT_CR4_DE)))
-		soft_raise(cpu, SOFT_UD);
-	return index == 4 || index == 5 ? index + 2 : index;
-}
-
-static void op_mov_from_dr(struct soft_cpu *cpu, const struct soft_op *op)
-{
-	soft_write_reg(cpu, op->rm, cpu->long64 ? 8 : 4, cpu->dr[debug_index(cpu, op)]);
-}
-
-static void op_mov_to_dr(struct soft_cpu *cpu, const struct soft_op *op)
-{
-	uint64_t value = soft_read_reg(cpu, op->rm, cpu->long64 ? 8 : 4);
-	unsigned index = debug_index(cpu, op);
-
-	if (index >= 6 && value >> 32)
-		soft_raise_error(cpu, SOFT_GP, 0);
-	if (index == 6)
-		value = (value & 0xe00f) | 0xffff0ff0;
-	else if (index == 7)
-		value = (value & 0xffff2fff) | 0x400;
-	cpu->dr[index] = value;
-}
-
 /* ---- descriptor tables ---- */
 
 static void store_table(
@@ -249,7 +221,9 @@ static void store_table(
 
 	soft_probe_write(cpu, op, linear, size + 2);
 	soft_store16(cpu, op, linear, (uint16_t)table->limit);
-	soft_store(cpu, op, linear + 2, size, table->base);
+	/* Two bytes at a time: the address need not be aligned better. */
+	for (unsigned i = 0; i < size; i += 2)
+		soft_store16(cpu, op, linear + 2 + i, (uint16_t)(table->base >> 8 * i));
 }
 
 static void load_table(struct soft_cpu *cpu, const struct soft_op *op, struct soft_seg *table)
@@ -537,23 +511,36 @@ static void op_wrmsr(struct soft_cpu *cpu, const struct soft_op *op)
 	}
 
 static const struct soft_row rows[] = {
-	PLAIN(SOFT_MAP_1, 0x9c, 0, op_pushf), PLAIN(SOFT_MAP_1, 0x9d, SOFT_ROW_END, op_popf),
-	GROUP(0x00, 0, 0, op_sldt), GROUP(0x00, 1, 0, op_str), GROUP(0x00, 2, 0, op_lldt),
-	GROUP(0x00, 3, 0, op_ltr), GROUP(0x00, 4, 0, op_verr), GROUP(0x00, 5, 0, op_verw),
-	GROUP(0x01, 0, SOFT_ROW_MEM, op_sgdt), GROUP(0x01, 1, SOFT_ROW_MEM, op_sidt),
+	PLAIN(SOFT_MAP_1, 0x9c, 0, op_pushf),
+	PLAIN(SOFT_MAP_1, 0x9d, SOFT_ROW_END, op_popf),
+	GROUP(0x00, 0, 0, op_sldt),
+	GROUP(0x00, 1, 0, op_str),
+	GROUP(0x00, 2, 0, op_lldt),
+	GROUP(0x00, 3, 0, op_ltr),
+	GROUP(0x00, 4, 0, op_verr),
+	GROUP(0x00, 5, 0, op_verw),
+	GROUP(0x01, 0, SOFT_ROW_MEM, op_sgdt),
+	GROUP(0x01, 1, SOFT_ROW_MEM, op_sidt),
 	GROUP(0x01, 2, SOFT_ROW_MEM | KERNEL, op_lgdt),
-	GROUP(0x01, 3, SOFT_ROW_MEM | KERNEL, op_lidt), GROUP(0x01, 4, 0, op_smsw),
-	GROUP(0x01, 6, KERNEL_END, op_lmsw), GROUP(0x01, 7, SOFT_ROW_MEM | KERNEL_END, op_invlpg),
-	EXACT(0x01, 7, 0, 0, op_swapgs), EXACT(0x01, 7, 1, 0, op_rdtscp),
-	GROUP(0x02, SOFT_ANY, 0, op_lar), GROUP(0x03, SOFT_ANY, 0, op_lsl),
-	PLAIN(SOFT_MAP_0F, 0x06, KERNEL, op_clts), PLAIN(SOFT_MAP_0F, 0x08, KERNEL, op_nothing),
+	GROUP(0x01, 3, SOFT_ROW_MEM | KERNEL, op_lidt),
+	GROUP(0x01, 4, 0, op_smsw),
+	GROUP(0x01, 6, KERNEL_END, op_lmsw),
+	GROUP(0x01, 7, SOFT_ROW_MEM | KERNEL_END, op_invlpg),
+	EXACT(0x01, 7, 0, 0, op_swapgs),
+	EXACT(0x01, 7, 1, 0, op_rdtscp),
+	GROUP(0x02, SOFT_ANY, 0, op_lar),
+	GROUP(0x03, SOFT_ANY, 0, op_lsl),
+	PLAIN(SOFT_MAP_0F, 0x06, KERNEL, op_clts),
+	PLAIN(SOFT_MAP_0F, 0x08, KERNEL, op_nothing),
 	PLAIN(SOFT_MAP_0F, 0x09, KERNEL, op_nothing),
 	GROUP(0x20, SOFT_ANY, KERNEL | SOFT_ROW_REG, op_mov_from_cr),
-	GROUP(0x21, SOFT_ANY, KERNEL | SOFT_ROW_REG, op_mov_from_dr),
+	GROUP(0x21, SOFT_ANY, KERNEL | SOFT_ROW_REG, soft_op_mov_from_dr),
 	GROUP(0x22, SOFT_ANY, KERNEL_END | SOFT_ROW_REG, op_mov_to_cr),
-	GROUP(0x23, SOFT_ANY, KERNEL_END | SOFT_ROW_REG, op_mov_to_dr),
-	PLAIN(SOFT_MAP_0F, 0x30, KERNEL_END, op_wrmsr), PLAIN(SOFT_MAP_0F, 0x31, 0, op_rdtsc),
-	PLAIN(SOFT_MAP_0F, 0x32, KERNEL, op_rdmsr), PLAIN(SOFT_MAP_0F, 0x33, 0, op_rdpmc),
+	GROUP(0x23, SOFT_ANY, KERNEL_END | SOFT_ROW_REG, soft_op_mov_to_dr),
+	PLAIN(SOFT_MAP_0F, 0x30, KERNEL_END, op_wrmsr),
+	PLAIN(SOFT_MAP_0F, 0x31, 0, op_rdtsc),
+	PLAIN(SOFT_MAP_0F, 0x32, KERNEL, op_rdmsr),
+	PLAIN(SOFT_MAP_0F, 0x33, 0, op_rdpmc),
 	PLAIN(SOFT_MAP_0F, 0xa2, 0, op_cpuid),
 };
 

@@ -99,7 +99,7 @@ static int make_cpu(struct soft_step *step)
 	cpu->mmu = calloc(1, sizeof(*cpu->mmu));
 	if (!cpu->mmu)
 		return -ENOMEM;
-	for (unsigned user = 0; user < 2; user++)
+	for (unsigned user = 0; user < ARRAY_SIZE(cpu->mmu->tlbs); user++)
 		memset(cpu->mmu->tlbs[user].entries, 0xff, sizeof(cpu->mmu->tlbs[user].entries));
 	return soft_code_create(cpu);
 }

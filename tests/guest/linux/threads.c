@@ -312,6 +312,22 @@ static void add_sub8(struct shared *s)
 {
 	__asm__ volatile("lock subb $-1, %0" : "+m"(*s->at) : : "memory");
 }
+/* By turns to a number across two pages, and to its half in the second page alone. */
+static void add_mixed(struct shared *s)
+{
+	static _Thread_local unsigned turn;
+
+	if (++turn % 2) {
+		uint64_t upper = UINT64_C(1) << 32;
+
+		__asm__ volatile("lock xaddq %0, %1"
+				 : "+r"(upper), "+m"(*(uint64_t *)s->at)
+				 :
+				 : "memory");
+	} else {
+		__asm__ volatile("lock incl %0" : "+m"(*(uint32_t *)(s->at + 4)) : : "memory");
+	}
+}
 static void add_cmpxchg(struct shared *s)
 {
 	uint64_t old = *(volatile uint64_t *)s->at;
@@ -415,7 +431,7 @@ static void counter(
 	run_workers(&s, add_run, MOST);
 	for (unsigned i = 0; i < MOST; i++)
 		sum += s.done[i];
-	memcpy(&found, s.at, bytes);
+	memcpy(&found, add == add_mixed ? s.at + 4 : s.at, bytes);
 	report(name, sum, 0, (found != (sum & mask)) + s.wrong);
 }
 
@@ -760,6 +776,7 @@ int main(int argc, char **argv)
 	counter("xadd", add_xadd64, 8, 0);
 	counter("xadd-split-line", add_xadd64, 8, LINE - 3);
 	counter("xadd-split-page", add_xadd64, 8, PAGE - 5);
+	counter("mixed-split-page", add_mixed, 4, PAGE - 4);
 	counter("inc", add_inc32, 4, 0);
 	counter("inc-split-line", add_inc32, 4, LINE - 1);
 	counter("add16", add_add16, 2, 6);
