@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Random bytes as guest code, in every mode and at both levels that there are, with exceptions that
- * lead back into them. Byte 0: the mode; 1-8: the registers; the rest is code. */
+/* Random bytes as guest code, in every mode and at every level, with exceptions that lead back into
+ * them. Byte 0: the mode; 1-8: registers and whether a debugger is at work; the rest is code. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,9 @@
 #include "hypervisor/soft_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Of all inputs so far (soft_blocks.c). */
+uint64_t fuzz_soft_blocks;
 
 enum {
 	RAM_BYTES = 1 << 20,
@@ -24,7 +27,6 @@ enum {
 	STACK = 0x40000,
 	CODE_MAX = 0x800,
 	BLOCKS = 200,
-	MODES = 8,
 };
 
 struct world {
@@ -72,12 +74,16 @@ static struct world *world_get(void)
 }
 
 /* GDT: 0x08 code 64, 0x10 data, 0x18 code 64 user, 0x20 data user, 0x28 code 32, 0x30 code 32 user,
- * 0x38 code 16, 0x40 TSS. */
+ * 0x38 code 16, 0x40 TSS (16 bytes). Of levels 1 and 2: 0x50 and 0x58 code 32, 0x60 and 0x68 code 64,
+ * 0x70 and 0x78 data. 0x80 another TSS (16 bytes), 0x90 a task gate to it, 0x98 a call gate. */
 static void put_tables(struct world *world, bool long_mode)
 {
 	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff,
 		0x00affb000000ffff, 0x00cff3000000ffff, 0x00cf9b000000ffff, 0x00cffb000000ffff,
-		0x000f9b000000ffff, 0x0000890000000067 | (uint64_t)TSS << 16, 0 };
+		0x000f9b000000ffff, 0x0000890000000067 | (uint64_t)TSS << 16, 0, 0x00cfbb000000ffff,
+		0x00cfdb000000ffff, 0x00afbb000000ffff, 0x00afdb000000ffff, 0x00cfb3000000ffff,
+		0x00cfd3000000ffff, 0x0000e90000000067 | (uint64_t)(TSS + 0x100) << 16, 0,
+		0x0000e50000800000, 0x0000ec0000000000 | CODE | 0x28 << 16 };
 
 	memcpy(world->ram.host + GDT, gdt, sizeof(gdt));
 	for (unsigned i = 0; i < 256; i++) {
@@ -88,7 +94,17 @@ static void put_tables(struct world *world, bool long_mode)
 		if (long_mode)
 			put(world, IDT + i * 16 + 8, 0);
 	}
-	put(world, TSS + 4, long_mode ? STACK : (uint64_t)STACK | (uint64_t)0x10 << 32);
+	for (unsigned level = 0; level < 3; level++) {
+		static const uint8_t stacks[] = { 0x10, 0x71, 0x7a };
+
+		put(world, TSS + 4 + 8 * level,
+			long_mode ? STACK : (uint64_t)STACK | (uint64_t)stacks[level] << 32);
+	}
+	memcpy(world->ram.host + TSS + 0x100, world->ram.host + TSS, 0x68);
+	put(world, TSS + 0x120, CODE | UINT64_C(2) << 32);
+	put(world, TSS + 0x138, STACK);
+	for (unsigned i = 0; i < 4; i++)
+		put(world, TSS + 0x148 + 4 * i, i == 1 ? 0x28 : 0x10);
 	/* The first two megabytes one to one, for all; what lies above is missing. */
 	put(world, TABLES, (TABLES + 0x1000) | 7);
 	put(world, TABLES + 0x1000, (TABLES + 0x2000) | 7);
@@ -114,40 +130,93 @@ static struct soft_seg segment(uint16_t selector, bool code, bool is64, bool wid
 	};
 }
 
-/* Modes: 0 real, 1-2 32-bit without and with paging, 3 the same at level 3, 4 64-bit, 5 at level 3,
- * 6 compatibility mode at level 3, 7 16-bit protected. */
-static void set_mode(struct world *world, unsigned mode)
+/* How code begins. */
+static const struct mode {
+	uint8_t level;
+	uint8_t bits;
+	bool protected;
+	bool paging;
+	bool long_mode;
+	bool v86;
+	uint8_t cs, data;
+} modes[] = {
+	{ 0, 16, false, false, false, false, 0, 0 },
+	{ 0, 32, true, false, false, false, 0x28, 0x10 },
+	{ 0, 32, true, true, false, false, 0x28, 0x10 },
+	{ 3, 32, true, true, false, false, 0x30, 0x20 },
+	{ 0, 64, true, true, true, false, 0x08, 0x10 },
+	{ 3, 64, true, true, true, false, 0x18, 0x20 },
+	{ 3, 32, true, true, true, false, 0x30, 0x20 },
+	{ 0, 16, true, false, false, false, 0x38, 0x10 },
+	{ 1, 32, true, true, false, false, 0x50, 0x70 },
+	{ 2, 32, true, true, false, false, 0x58, 0x78 },
+	{ 1, 64, true, true, true, false, 0x60, 0x70 },
+	{ 2, 64, true, true, true, false, 0x68, 0x78 },
+	{ 3, 16, true, true, false, true, 0, 0 },
+	{ 3, 16, true, false, false, true, 0, 0 },
+	{ 0, 32, true, true, true, false, 0x28, 0x10 },
+	{ 1, 32, true, true, true, false, 0x50, 0x70 },
+};
+
+static void set_segments(struct soft_cpu *cpu, const struct mode *mode)
+{
+	bool wide = mode->bits != 16;
+
+	for (unsigned i = 0; i < SOFT_SEGS; i++)
+		if (mode->v86)
+			soft_set_real_segment(cpu, i, 0);
+		else
+			cpu->segs[i] = i == SOFT_CS
+				? segment(mode->cs, true, mode->bits == 64, wide, mode->level)
+				: segment(mode->data, false, false, wide, mode->level);
+}
+
+static void set_mode(struct world *world, const struct mode *mode)
 {
 	struct soft_cpu *cpu = world->cpu;
-	bool long_mode = mode >= 4 && mode <= 6, user = mode == 3 || mode == 5 || mode == 6;
-	bool is64 = mode == 4 || mode == 5, wide = mode != 0 && mode != 7;
-	uint16_t cs = is64 ? (user ? 0x18 : 0x08) : wide ? (user ? 0x30 : 0x28) : 0x38;
 
-	put_tables(world, long_mode);
-	cpu->gdt = (struct soft_seg){ .base = GDT, .limit = 0x4f };
-	cpu->idt = (struct soft_seg){ .base = mode ? IDT : 0, .limit = 0xfff };
+	put_tables(world, mode->long_mode);
+	cpu->gdt = (struct soft_seg){ .base = GDT, .limit = 0x9f };
+	cpu->idt = (struct soft_seg){ .base = mode->protected ? IDT : 0, .limit = 0xfff };
 	cpu->regs[SOFT_RIP] = CODE;
-	if (mode == 0)
+	if (!mode->protected)
 		return;
 	cpu->tr = (struct soft_seg){
 		.selector = 0x40, .base = TSS, .limit = 0x67, .attr = SOFT_ATTR_PRESENT | 0xb00
 	};
-	for (unsigned i = 0; i < SOFT_SEGS; i++)
-		cpu->segs[i] = i == SOFT_CS
-			? segment(cs, true, is64, wide, user ? 3 : 0)
-			: segment(user ? 0x20 : 0x10, false, false, wide, user ? 3 : 0);
 	cpu->cr0 = SOFT_CR0_PE | SOFT_CR0_ET;
 	cpu->cr4 = SOFT_CR4_OSFXSR | SOFT_CR4_OSXSAVE;
-	if (mode != 1 && mode != 7) {
+	if (mode->v86)
+		soft_set_eflags(cpu, SOFT_VM | SOFT_IOPL);
+	set_segments(cpu, mode);
+	if (mode->paging) {
 		cpu->cr0 |= SOFT_CR0_PG;
-		cpu->cr3 = long_mode ? TABLES : TABLES + 0x4000;
-		cpu->cr4 |= long_mode ? SOFT_CR4_PAE : 0;
+		cpu->cr3 = mode->long_mode ? TABLES : TABLES + 0x4000;
+		cpu->cr4 |= mode->long_mode ? SOFT_CR4_PAE : 0;
 	}
-	if (long_mode)
+	if (mode->long_mode)
 		cpu->efer = SOFT_EFER_LME | SOFT_EFER_LMA | SOFT_EFER_SCE | SOFT_EFER_NXE;
 	cpu->lstar = cpu->cstar = CODE;
 	cpu->star = UINT64_C(0x0008000800000000);
-	soft_set_cpl(cpu, user ? 3 : 0);
+	soft_set_cpl(cpu, mode->level);
+}
+
+/* Now and then breakpoints, single steps, alignment checks. */
+static void set_debug(struct soft_cpu *cpu, uint64_t chance)
+{
+	if (chance % 8 == 0) {
+		for (unsigned i = 0; i < 4; i++)
+			cpu->dr[i] = (chance >> (8 + 4 * i)) % 0x20 + (i & 1 ? STACK - 0x20 : CODE);
+		cpu->dr[7] = 0x400 | (uint32_t)(chance >> 16);
+		cpu->cr4 |= SOFT_CR4_DE;
+		soft_debug_update(cpu);
+	}
+	if (chance % 8 == 1)
+		soft_set_eflags(cpu, soft_eflags(cpu) | SOFT_TF);
+	if (chance % 8 == 2) {
+		cpu->cr0 |= SOFT_CR0_AM;
+		soft_set_eflags(cpu, soft_eflags(cpu) | SOFT_AC);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -162,7 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(world->ram.host, 0, 0x80000);
 	engine_reset(world->engine, &start);
-	set_mode(world, data[0] % MODES);
+	set_mode(world, &modes[data[0] % ARRAY_SIZE(modes)]);
 	memcpy(&seed, data + 1, sizeof(seed));
 	for (unsigned i = 0; i < 16; i++) {
 		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
@@ -170,6 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cpu->regs[i] = (seed >> 33) % 4 ? (seed >> 36) % 0x120000 : seed;
 	}
 	cpu->regs[SOFT_RSP] = STACK;
+	set_debug(cpu, seed >> 20);
 	size = size - 9 < CODE_MAX ? size - 9 : CODE_MAX;
 	memcpy(world->ram.host + CODE, data + 9, size);
 	for (size_t i = size; i + 1 < CODE_MAX; i += size)
@@ -177,5 +247,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			i + size < CODE_MAX ? size : CODE_MAX - i);
 	cpu->limit = BLOCKS;
 	soft_cpu_run(cpu, reason, sizeof(reason));
+	fuzz_soft_blocks += BLOCKS - cpu->limit;
 	return 0;
 }
