@@ -425,8 +425,8 @@ static void test_zstd(void **state)
 	buf_finish(&t);
 }
 
-/* A picture as large as the screen, in two chunks that a mapped file holds in place. */
-static void large_picture(struct buf *t)
+/* A picture as large as the screen: in one chunk, which a mapped file holds in place, or two. */
+static void large_picture(struct buf *t, size_t first)
 {
 	uint32_t pixels[WIDTH * HEIGHT];
 
@@ -445,10 +445,12 @@ static void large_picture(struct buf *t)
 		"type %u\nimage 1\ndescriptor.id 7\ndescriptor.type 0\ndescriptor.flags 0\n"
 		"descriptor.width %d\ndescriptor.height %d\nbitmap.format 8\nbitmap.flags 4\n"
 		"bitmap.x %d\nbitmap.y %d\nbitmap.stride %d\nhas_palette 0\n"
-		"data_chunks 1 %zu\n",
-		QXL_DRAW_COPY, WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH * 4, sizeof(pixels));
-	block(t, "bitmap.data", pixels, 8192);
-	block(t, "bitmap.data", (uint8_t *)pixels + 8192, sizeof(pixels) - 8192);
+		"data_chunks %d %zu\n",
+		QXL_DRAW_COPY, WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH * 4, first < sizeof(pixels),
+		sizeof(pixels));
+	block(t, "bitmap.data", pixels, first);
+	if (first < sizeof(pixels))
+		block(t, "bitmap.data", (uint8_t *)pixels + first, sizeof(pixels) - first);
 	say(t, "rect src_area 0 0 %d %d\nrop_descriptor 8\nscale_mode 1\n", HEIGHT, WIDTH);
 	no_mask(t);
 }
@@ -466,24 +468,46 @@ static void check_large(const void *bytes, size_t size)
 	image_unref(last);
 }
 
-static void test_large_blocks(void **state)
+static void test_large_pictures(void **state)
 {
+	for (size_t first = WIDTH * HEIGHT * 4; first > 0; first -= WIDTH * HEIGHT * 2) {
+		struct buf t = { 0 };
+		struct told told;
+		uint8_t *packed;
+		size_t size;
+
+		large_picture(&t, first);
+		check_large(buf_bytes(&t), t.size);
+		assert_int_equal(play(buf_bytes(&t), t.size - 2000, &told, NULL, NULL), -ENODATA);
+		size = ZSTD_compressBound(t.size);
+		packed = malloc(size);
+		assert_non_null(packed);
+		size = ZSTD_compress(packed, size, buf_bytes(&t), t.size, 3);
+		assert_false(ZSTD_isError(size));
+		check_large(packed, size);
+		free(packed);
+		buf_finish(&t);
+	}
+}
+
+/* Whose only chunk has less than its rows are. */
+static void test_short_picture(void **state)
+{
+	const size_t first = WIDTH * HEIGHT * 4 - 4;
+	uint64_t left_out;
 	struct buf t = { 0 };
 	struct told told;
-	uint8_t *packed;
-	size_t size;
+	uint8_t *second;
 
-	large_picture(&t);
-	check_large(buf_bytes(&t), t.size);
-	/* Cut within the second chunk. */
-	assert_int_equal(play(buf_bytes(&t), t.size - 2000, &told, NULL, NULL), -ENODATA);
-	size = ZSTD_compressBound(t.size);
-	packed = malloc(size);
-	assert_non_null(packed);
-	size = ZSTD_compress(packed, size, buf_bytes(&t), t.size, 3);
-	assert_false(ZSTD_isError(size));
-	check_large(packed, size);
-	free(packed);
+	large_picture(&t, first);
+	/* The second chunk goes, and the record's following text is not taken for pixels. */
+	memcpy(memmem(buf_bytes(&t), t.size, "data_chunks 1", 13), "data_chunks 0", 13);
+	second = memmem(buf_bytes(&t), t.size, "binary 0 bitmap.data 4:", 23);
+	assert_non_null(second);
+	memset(second, ' ', 23 + 4);
+	assert_int_equal(play(buf_bytes(&t), t.size, &told, NULL, &left_out), 0);
+	assert_int_equal(left_out, 1);
+	assert_int_equal(told.draw_count, 0);
 	buf_finish(&t);
 }
 
@@ -579,7 +603,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_kind),
 		cmocka_unit_test(test_zstd),
-		cmocka_unit_test(test_large_blocks),
+		cmocka_unit_test(test_large_pictures),
+		cmocka_unit_test(test_short_picture),
 		cmocka_unit_test(test_primary_events),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_damaged),

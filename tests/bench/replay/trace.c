@@ -13,7 +13,6 @@
 enum {
 	FIRST_ADDRESS = 64, /* 0 says that there is none */
 	BLOCK_BYTES_MAX = 256 << 20,
-	IN_PLACE_MIN = 4096, /* the page that a header goes to has to be copied, too */
 };
 
 /* The numbers that libspice-server's worker gives its messages. */
@@ -77,66 +76,77 @@ static void inflate_block(struct trace *trace, void *out, uint64_t size, int64_t
 	free(bytes);
 }
 
-/* A plain chunk's address where it lies in the file, its header written over the text before it, which
- * is longer; 0: it has to be copied. Surfaces have to be, since they are aligned. */
-static uint64_t block_in_place(struct trace *trace, uint64_t head, uint64_t size)
-{
-	size_t at;
+/* What stands before a block's bytes. */
+struct block {
+	uint64_t size;
+	bool is_packed;
+	int64_t packed; /* its size in the file */
+};
 
-	if (size < IN_PLACE_MIN || head != sizeof(QXLDataChunk) || head > trace->in.at ||
-		!trace_input_skip(&trace->in, size, &at))
+static void read_block_head(struct trace *trace, const char *name, struct block *block)
+{
+	int64_t size;
+
+	block->is_packed = trace_number(trace, "binary") != 0;
+	trace_input_word(&trace->in, name);
+	trace_input_scan(&trace->in, " %:", &size);
+	block->packed = 0;
+	if (block->is_packed)
+		trace_input_scan(&trace->in, "%:", &block->packed);
+	if (!trace->in.error && (size < 0 || size > BLOCK_BYTES_MAX))
+		trace->in.error = -E2BIG;
+	block->size = trace->in.error ? 0 : (uint64_t)size;
+}
+
+/* The bytes, behind `head` zeroed ones. */
+static uint64_t read_block(struct trace *trace, const struct block *block, uint64_t head)
+{
+	uint64_t address = trace->in.error ? 0 : trace_alloc(trace, head + block->size);
+
+	if (!address)
 		return 0;
-	memset(trace->in.bytes + at - head, 0, head);
-	return (uint64_t)TRACE_SLOT_FILE << 56 | (at - head);
+	memset(trace_at(trace, address), 0, head);
+	if (block->is_packed)
+		inflate_block(trace, trace_at(trace, address + head), block->size, block->packed);
+	else
+		trace_input_read(&trace->in, trace_at(trace, address + head), block->size);
+	return trace->in.error ? 0 : address;
 }
 
 uint64_t trace_binary(struct trace *trace, const char *name, uint64_t head, uint64_t *size)
 {
-	int64_t is_packed = trace_number(trace, "binary"), bytes, packed = 0;
-	uint64_t address = 0;
+	struct block block;
+	uint64_t address;
 
-	*size = 0;
-	trace_input_word(&trace->in, name);
-	trace_input_scan(&trace->in, " %:", &bytes);
-	if (is_packed)
-		trace_input_scan(&trace->in, "%:", &packed);
-	if (!trace->in.error && (bytes < 0 || bytes > BLOCK_BYTES_MAX))
-		trace->in.error = -E2BIG;
-	if (!trace->in.error && !is_packed)
-		address = block_in_place(trace, head, (uint64_t)bytes);
-	if (address) {
-		*size = (uint64_t)bytes;
-		return address;
-	}
-	if (!trace->in.error)
-		address = trace_alloc(trace, head + (uint64_t)bytes);
-	if (!address)
-		return 0;
-	memset(trace_at(trace, address), 0, head);
-	*size = (uint64_t)bytes;
-	if (is_packed)
-		inflate_block(trace, trace_at(trace, address + head), *size, packed);
-	else
-		trace_input_read(&trace->in, trace_at(trace, address + head), *size);
-	return trace->in.error ? 0 : address;
+	read_block_head(trace, name, &block);
+	address = read_block(trace, &block, head);
+	*size = address ? block.size : 0;
+	return address;
 }
 
-uint64_t trace_chunks(struct trace *trace, const char *name, uint64_t head, uint64_t *size)
+/* How many chunks follow on the first one. */
+static int64_t read_chunk_count(struct trace *trace)
 {
 	int64_t count, total;
-	uint64_t first, bytes;
-	QXLDataChunk *chunk;
 
-	*size = 0;
 	trace_input_scan(&trace->in, " data_chunks % %", &count, &total);
 	if (count < 0 || count > QXL_CHUNKS_MAX)
 		trace->in.error = -E2BIG;
-	first = trace_binary(trace, name, head, &bytes);
+	return count;
+}
+
+static uint64_t read_chunks(struct trace *trace, const char *name, int64_t count,
+	const struct block *block, uint64_t head, uint64_t *size)
+{
+	uint64_t first = read_block(trace, block, head), bytes;
+	QXLDataChunk *chunk;
+
+	*size = 0;
 	if (!first)
 		return 0;
 	chunk = trace_at(trace, first + head - sizeof(*chunk));
-	chunk->data_size = (uint32_t)bytes;
-	*size = bytes;
+	chunk->data_size = (uint32_t)block->size;
+	*size = block->size;
 	while (count-- > 0) {
 		uint64_t next = trace_binary(trace, name, sizeof(*chunk), &bytes);
 
@@ -148,6 +158,30 @@ uint64_t trace_chunks(struct trace *trace, const char *name, uint64_t head, uint
 		*size += bytes;
 	}
 	return first;
+}
+
+uint64_t trace_chunks(struct trace *trace, const char *name, uint64_t head, uint64_t *size)
+{
+	int64_t count = read_chunk_count(trace);
+	struct block block;
+
+	read_block_head(trace, name, &block);
+	return read_chunks(trace, name, count, &block, head, size);
+}
+
+uint64_t trace_pixels(struct trace *trace, const char *name, uint64_t needed, bool *direct)
+{
+	int64_t count = read_chunk_count(trace);
+	struct block block;
+	uint64_t size;
+	size_t at;
+
+	read_block_head(trace, name, &block);
+	*direct = count == 0 && !block.is_packed && block.size >= needed &&
+		trace_input_skip(&trace->in, block.size, &at);
+	if (*direct)
+		return (uint64_t)TRACE_SLOT_FILE << 56 | at;
+	return read_chunks(trace, name, count, &block, sizeof(QXLDataChunk), &size);
 }
 
 /* ---- shapes ---- */

@@ -35,6 +35,7 @@ static uint64_t read_palette(struct trace *trace)
 static void read_bitmap(struct trace *trace, QXLBitmap *bitmap)
 {
 	uint64_t size;
+	bool direct;
 
 	bitmap->format = (uint8_t)trace_number(trace, "bitmap.format");
 	bitmap->flags = (uint8_t)trace_number(trace, "bitmap.flags");
@@ -43,10 +44,14 @@ static void read_bitmap(struct trace *trace, QXLBitmap *bitmap)
 	bitmap->stride = (uint32_t)trace_number(trace, "bitmap.stride");
 	if (trace_number(trace, "has_palette"))
 		bitmap->palette = read_palette(trace);
-	if (bitmap->flags & QXL_BITMAP_DIRECT)
+	if (bitmap->flags & QXL_BITMAP_DIRECT) {
 		bitmap->data = trace_binary(trace, "image_data_flat", 0, &size);
-	else
-		bitmap->data = trace_chunks(trace, "bitmap.data", sizeof(QXLDataChunk), &size);
+		return;
+	}
+	bitmap->data =
+		trace_pixels(trace, "bitmap.data", (uint64_t)bitmap->stride * bitmap->y, &direct);
+	if (direct)
+		bitmap->flags |= QXL_BITMAP_DIRECT;
 }
 
 /* A packed picture follows its descriptor at once. */

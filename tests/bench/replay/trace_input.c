@@ -98,7 +98,7 @@ static bool map_file(struct trace_input *in)
 	if (fstat(in->fd, &stat) < 0 || !S_ISREG(stat.st_mode) ||
 		stat.st_size < (off_t)sizeof(zstd_magic))
 		return false;
-	bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, in->fd, 0);
+	bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, in->fd, 0);
 	if (bytes == MAP_FAILED)
 		return false;
 	if (memcmp(bytes, zstd_magic, sizeof(zstd_magic)) == 0) {

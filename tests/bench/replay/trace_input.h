@@ -9,7 +9,7 @@
 
 struct trace_input {
 	int fd;
-	bool mapped; /* `bytes` is the whole file, ours to write over: nobody else sees that */
+	bool mapped; /* `bytes` is the whole file */
 	size_t touched; /* mapped: up to where its pages were asked for */
 	struct ZSTD_DCtx_s *unpacker; /* NULL: the file is plain */
 	uint8_t *packed; /* read and not unpacked yet */

@@ -10,7 +10,7 @@
 
 enum {
 	TRACE_SLOT_MEMORY, /* a record's memory: addresses from trace_alloc() */
-	TRACE_SLOT_FILE, /* the mapped file: large blocks stay where they lie */
+	TRACE_SLOT_FILE, /* the mapped file: pictures stay where they lie */
 };
 
 #define TRACE_MEMORY_BYTES (UINT64_C(1) << 30) /* of one record; address space alone */
@@ -29,9 +29,7 @@ uint64_t trace_alloc_zeroed(struct trace *trace, uint64_t size);
 /* What is at an address of the record's memory. */
 static inline void *trace_at(const struct trace *trace, uint64_t address)
 {
-	uint64_t offset = address & ((UINT64_C(1) << 56) - 1);
-
-	return (address >> 56 == TRACE_SLOT_FILE ? trace->in.bytes : trace->memory) + offset;
+	return trace->memory + address;
 }
 /* A word and a number. */
 int64_t trace_number(struct trace *trace, const char *name);
@@ -39,6 +37,9 @@ int64_t trace_number(struct trace *trace, const char *name);
 uint64_t trace_binary(struct trace *trace, const char *name, uint64_t head, uint64_t *size);
 /* A chain of data chunks, the first one's header at the end of `head` bytes. */
 uint64_t trace_chunks(struct trace *trace, const char *name, uint64_t head, uint64_t *size);
+/* A bitmap's chunks. A single one of a mapped file that has as much as needed stays where it lies:
+ * then the address is of its bytes, without a header (*direct). */
+uint64_t trace_pixels(struct trace *trace, const char *name, uint64_t needed, bool *direct);
 void trace_rect(struct trace *trace, const char *name, QXLRect *out);
 void trace_point(struct trace *trace, QXLPoint *out);
 
