@@ -10,6 +10,7 @@ FOLDER = os.path.join(os.environ.get("SPICEBOX_CACHE") or os.path.join(
 	os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "spicebox"), "linux-cloud")
 KERNEL = os.path.join(FOLDER, "vmlinuz")
 BUSYBOX = os.path.join(FOLDER, "busybox")
+MEMTEST = os.path.join(FOLDER, "memtest")
 # The work-arounds for other CPUs' flaws cost what depends on the CPU that a guest believes to have.
 APPEND = "console=ttyS0 mitigations=off panic=-1"
 BEGIN = """#!/bin/sh
@@ -19,8 +20,8 @@ mount -t devtmpfs dev /dev
 """
 
 
-def need():
-	for path in (KERNEL, BUSYBOX):
+def need(*more):
+	for path in (KERNEL, BUSYBOX) + more:
 		if not os.path.exists(path):
 			lib.skip("%s is missing: run scripts/setup --tests" % path)
 
