@@ -2,7 +2,8 @@
 /*
  * QUIC's encoder. A row is turned into words with a channel a byte, and bits say where runs may be;
  * the residuals between runs are made many at once. What remains a pixel is looking up its codes and
- * writing them, all at once.
+ * making one item of them; a row's items are then written in a loop of its own, which has no branch to
+ * mispredict.
  */
 #include <endian.h>
 #include <errno.h>
@@ -15,17 +16,18 @@
 #include "core/util.h"
 
 enum {
-	PUT_BITS_MAX = 56,
+	ITEM_BITS_MAX = 56,
+	ITEMS_PER_PIXEL = 4, /* at most: two for the colours, one for alpha, a run's before each */
 	/* Most bytes a pixel; and a run's code is shorter than the pixels it replaces, but for a few
 	 * words. */
 	PIXEL_BYTES_MAX = 16,
 	ROW_SLACK_BYTES = 256,
-	RUN_LENGTHS = 256, /* whose states are looked up */
+	SHORT_RUN = 16, /* runs below this are looked up */
 };
 
 struct bit_writer {
-	uint64_t bits; /* still to be written, the first one highest; the others are 0 */
-	uint32_t count; /* of them; below 8 between calls */
+	uint64_t bits; /* the last `count` are still to be written; the others were */
+	uint32_t count; /* below 8 between calls */
 	uint8_t *at; /* takes the bits in order: words are turned round later */
 };
 
@@ -38,8 +40,8 @@ struct group {
 	uint32_t shift; /* of the first channel in a word; the others are below it */
 	uint32_t *residuals; /* of the row at hand; what a run skips stays; [-1] is the first context */
 	/* Bits, one a pixel. */
-	uint64_t *same; /* equal to the one before */
-	uint64_t *same_above;
+	uint64_t *differs; /* from the one before */
+	uint64_t *differs_above;
 	uint64_t *may_run; /* a run may begin there, unless one just did: the decoder sees the same */
 };
 
@@ -48,15 +50,19 @@ typedef void code_fn(struct encoder *e, struct group *g, uint32_t from, uint32_t
 
 struct encoder {
 	struct quic_family family;
-	/* By code << 8 | value: the codeword << 6 | its length. */
-	uint16_t codes[QUIC_MAX_CODES << 8];
-	uint8_t run_states[RUN_LENGTHS]; /* by length: what a run that began in state 0 leads to */
+	uint32_t codes[QUIC_MAX_CODES << 8]; /* items, by code << 8 | value */
+	/* By state and length: the state after the run << 24 | its item. */
+	uint32_t runs[QUIC_RUN_STATES][SHORT_RUN];
 	struct quic_channel channels[4];
 	uint16_t best[4][256];
 	struct group groups[2];
 	uint32_t group_count;
 	code_fn *code;
+	void (*put_items)(struct encoder *e);
 	struct bit_writer writer;
+	/* What the row is to be written as: bits << 8 | their number, ITEM_BITS_MAX at most. */
+	uint64_t *items;
+	uint64_t *items_end;
 	uint32_t *words; /* the row */
 	uint32_t *above; /* NULL in the first row */
 	uint32_t *spare;
@@ -65,64 +71,77 @@ struct encoder {
 	void *memory;
 };
 
-/* At most PUT_BITS_MAX bits. Always stores and keeps what is no whole byte: no branch to mispredict. */
-static inline __attribute__((always_inline)) void put_bits(
-	struct bit_writer *w, uint64_t code, uint32_t length)
+/* Always stores, and keeps what is no whole byte. */
+static inline __attribute__((always_inline)) void put_item(struct bit_writer *w, uint64_t item)
 {
 	uint64_t stored;
 
-	w->count += length;
-	w->bits |= code << (64 - w->count);
-	stored = htobe64(w->bits);
+	w->bits = w->bits << (item & 63) | item >> 8;
+	w->count += item & 63;
+	stored = htobe64(w->bits << (-w->count & 63));
 	memcpy(w->at, &stored, 8);
 	w->at += w->count >> 3;
-	w->bits <<= w->count & 56;
 	w->count &= 7;
+}
+
+static inline __attribute__((always_inline)) void put_items_any(struct encoder *e)
+{
+	struct bit_writer writer = e->writer;
+
+	for (const uint64_t *item = e->items; item < e->items_end; item++)
+		put_item(&writer, *item);
+	e->writer = writer;
+	e->items_end = e->items;
 }
 
 /* ---- coding ---- */
 
 /* What the loops over a row's pixels use, apart from memory that the stored bytes might alias. */
 struct row_coder {
-	struct bit_writer writer;
-	const uint32_t *fresh;
+	uint64_t *items_end;
+	uint32_t *fresh;
 	uint32_t *residuals;
 	const uint16_t (*best)[256];
-	const uint16_t *codes;
-	uint32_t context; /* residuals of the pixel before */
+	const uint32_t *codes;
 };
 
-static inline __attribute__((always_inline)) uint64_t code_of(
-	const struct row_coder *r, uint32_t c, uint32_t shift, uint32_t values)
+/* One of a word's bytes, from memory: cheaper than shifting all four out of it. */
+static inline uint32_t channel_of(const uint32_t *word, uint32_t shift)
 {
-	uint32_t entry = r->best[c][r->context >> shift & 0xff];
+	bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
-	return r->codes[entry + (values >> shift & 0xff)];
+	return ((const uint8_t *)word)[little ? shift / 8 : 3 - shift / 8];
 }
 
+static inline __attribute__((always_inline)) uint64_t code_of(
+	const struct row_coder *r, uint32_t c, uint32_t shift, const uint32_t *at)
+{
+	return r->codes[r->best[c][channel_of(at - 1, shift)] + channel_of(at, shift)];
+}
+
+/* An item for pixel i, whose residuals are in fresh[i], their contexts before them. */
 static inline __attribute__((always_inline)) void code_pixel(
 	struct row_coder *r, uint32_t count, uint32_t shift, uint32_t i)
 {
-	uint32_t values = r->fresh[i], length;
-	uint64_t first = code_of(r, 0, shift, values), second, third;
+	const uint64_t no_length = ~0xffull;
+	const uint32_t *at = r->fresh + i;
+	uint64_t first = code_of(r, 0, shift, at), second, third, item;
 
-	r->residuals[i] = values;
+	r->residuals[i] = *at;
 	if (count == 1) {
-		r->context = values;
-		put_bits(&r->writer, first >> 6, first & 63);
+		*r->items_end++ = first;
 		return;
 	}
-	second = code_of(r, 1, 8, values);
-	third = code_of(r, 2, 0, values);
-	r->context = values;
-	length = (uint32_t)((first & 63) + (second & 63));
-	first = first >> 6 << (second & 63) | second >> 6;
-	if (__builtin_expect(length + (third & 63) > PUT_BITS_MAX, 0)) {
-		put_bits(&r->writer, first, length);
-		put_bits(&r->writer, third >> 6, third & 63);
-		return;
+	second = code_of(r, 1, 8, at);
+	third = code_of(r, 2, 0, at);
+	/* Behind the bits of the one before, the next one with its length. */
+	item = ((first & no_length) << (second & 63)) + second;
+	item = ((item & no_length) << (third & 63)) + third + ((first + second) & 0xff);
+	if (__builtin_expect((item & 0xff) > ITEM_BITS_MAX, 0)) {
+		*r->items_end++ = ((first & no_length) << (second & 63)) + second + (first & 0xff);
+		item = third;
 	}
-	put_bits(&r->writer, first << (third & 63) | third >> 6, length + (third & 63));
+	*r->items_end++ = item;
 }
 
 /* Takes over what was learnt of a bucket. */
@@ -149,44 +168,61 @@ static void learn(struct encoder *e, struct group *g, uint32_t i)
 	}
 }
 
-/* The state that a run leads to: the last one whose sum is not above the one it ends at. */
-static inline uint32_t run_state(const struct encoder *e, uint32_t sum)
-{
-	uint32_t state = 0;
-
-	if (sum < RUN_LENGTHS)
-		return e->run_states[sum];
-	for (uint32_t step = QUIC_RUN_STATES / 2; step; step /= 2)
-		if (quic_run_sums[state + step] <= sum)
-			state += step;
-	return state;
-}
-
 /* Rows are too short for a run to repeat the last state. */
 _Static_assert(SURFACE_MAX_SIDE < 1 << 15, "run lengths");
 
-static inline __attribute__((always_inline)) void code_run(
-	const struct encoder *e, struct bit_writer *w, struct quic_pace *pace, uint32_t length)
+/* A run's item, and the state after it. */
+static uint64_t run_item(uint32_t before, uint32_t length, uint32_t *after)
 {
-	uint32_t sum = quic_run_sums[pace->run_state] + length, state = run_state(e, sum);
-	uint32_t ones = state - pace->run_state, bits = quic_run_bits[state];
+	uint32_t sum = quic_run_sums[before] + length, state = 0, ones, bits;
 
-	put_bits(w, ((1ull << ones) - 1) << (bits + 1) | (sum - quic_run_sums[state]),
-		ones + 1 + bits);
-	pace->run_state = state - (state > 0);
+	/* The last state whose sum is not above the run's end. */
+	for (uint32_t step = QUIC_RUN_STATES / 2; step; step /= 2)
+		if (quic_run_sums[state + step] <= sum)
+			state += step;
+	ones = state - before;
+	bits = quic_run_bits[state];
+	*after = state - (state > 0);
+	return (((1ull << ones) - 1) << (bits + 1) | (sum - quic_run_sums[state])) << 8 |
+		(ones + 1 + bits);
+}
+
+static inline __attribute__((always_inline)) void code_run(
+	const struct encoder *e, struct row_coder *r, uint32_t *state, uint32_t length)
+{
+	uint32_t entry;
+
+	if (length >= SHORT_RUN) {
+		*r->items_end++ = run_item(*state, length, state);
+		return;
+	}
+	entry = e->runs[*state][length];
+	*r->items_end++ = entry & 0xffffff;
+	*state = entry >> 24;
+}
+
+static inline __attribute__((always_inline)) void row_coder_init(
+	struct row_coder *r, struct encoder *e, struct group *g)
+{
+	*r = (struct row_coder){ e->items_end, e->fresh, g->residuals,
+		(const uint16_t(*)[256])g->best, e->codes };
 }
 
 /* Pixel 0 of a row. */
-static void code_first(struct encoder *e, struct group *g, struct row_coder *r)
+static void code_first(struct encoder *e, struct group *g)
 {
 	const uint8_t *now = (const uint8_t *)e->words, *up = (const uint8_t *)e->above;
 	struct quic_pace *pace = &g->pace;
+	struct row_coder r;
 	uint8_t values[4];
 
 	for (int n = 0; n < 4; n++)
 		values[n] = quic_fold((uint32_t)now[n] - (up ? up[n] : 0), e->family.bits);
 	memcpy(e->fresh, values, 4);
-	code_pixel(r, g->count, g->shift, 0);
+	e->fresh[-1] = g->residuals[-1];
+	row_coder_init(&r, e, g);
+	code_pixel(&r, g->count, g->shift, 0);
+	e->items_end = r.items_end;
 	if (pace->wait) {
 		pace->wait--;
 		return;
@@ -199,38 +235,43 @@ static void code_first(struct encoder *e, struct group *g, struct row_coder *r)
 static inline __attribute__((always_inline)) void code_segment(struct encoder *e, struct group *g,
 	uint32_t count, uint32_t shift, uint32_t bits, bool first, uint32_t i, uint32_t end)
 {
-	struct row_coder r = { e->writer, e->fresh, g->residuals, (const uint16_t(*)[256])g->best,
-		e->codes, g->residuals[(ptrdiff_t)i - 1] };
-	struct quic_pace *pace = &g->pace;
-	uint32_t run_at = 0, stop;
+	const uint32_t *words = e->words, *above = e->above;
+	const uint64_t *may_run = g->may_run, *differs = g->differs;
+	uint32_t run_at = 0, state = g->pace.run_state, stop;
+	struct row_coder r;
 
 	if (i == 0)
-		code_first(e, g, &r), i++;
-	stop = i + pace->wait;
+		code_first(e, g), i++;
+	row_coder_init(&r, e, g);
+	stop = i + g->pace.wait;
 	while (i < end) {
 		uint32_t from = i + (i == run_at), next = end, length;
 
 		if (!first && from < end)
-			next = quic_row_find(g->may_run, true, from, end);
-		quic_row_residuals(e->words, first ? NULL : e->above, bits, i, next, e->fresh);
+			next = quic_row_find(may_run, from, end);
+		r.fresh[i - 1] = r.residuals[i - 1];
+		quic_row_residuals(words, first ? NULL : above, bits, i, next, r.fresh);
 		while (i < next) {
-			code_pixel(&r, count, shift, i);
-			if (i++ == stop) {
+			uint32_t until = MIN(next, stop + 1);
+
+			for (; i < until; i++)
+				code_pixel(&r, count, shift, i);
+			if (i > stop) {
 				learn(e, g, stop);
-				stop = i + quic_pace_next_wait(pace);
+				stop = i + quic_pace_next_wait(&g->pace);
 			}
 		}
 		if (i == end)
 			break;
 		run_at = i;
-		length = quic_row_find(g->same, false, i, end) - i;
-		code_run(e, &r.writer, pace, length);
+		length = quic_row_find(differs, i, end) - i;
+		code_run(e, &r, &state, length);
 		i += length;
 		stop += length; /* a run does not count */
-		r.context = g->residuals[i - 1];
 	}
-	pace->wait = stop - end;
-	e->writer = r.writer;
+	g->pace.wait = stop - end;
+	g->pace.run_state = state;
+	e->items_end = r.items_end;
 }
 
 static inline __attribute__((always_inline)) void code_any(
@@ -250,19 +291,30 @@ static inline __attribute__((always_inline)) void code_any(
 		code_segment(e, g, 1, g->shift, 8, first, from, to);
 }
 
+static void put_items_plain(struct encoder *e)
+{
+	put_items_any(e);
+}
+
 static void code_plain(struct encoder *e, struct group *g, uint32_t from, uint32_t to)
 {
 	code_any(e, g, from, to);
 }
 
 #ifdef QUIC_FAST_TARGET
+static QUIC_FAST_TARGET void put_items_fast(struct encoder *e)
+{
+	put_items_any(e);
+}
+
 static QUIC_FAST_TARGET void code_fast(
 	struct encoder *e, struct group *g, uint32_t from, uint32_t to)
 {
 	code_any(e, g, from, to);
 }
 #else
-#define code_fast code_plain
+#define put_items_fast put_items_plain
+#define code_fast      code_plain
 #endif
 
 static void find_runs(struct group *g, uint32_t width)
@@ -270,8 +322,8 @@ static void find_runs(struct group *g, uint32_t width)
 	uint64_t carry = 0;
 
 	for (uint32_t n = 0; n * 64 < width; n++) {
-		g->may_run[n] = g->same_above[n] & (g->same[n] << 1 | carry);
-		carry = g->same[n] >> 63;
+		g->may_run[n] = ~(g->differs_above[n] | g->differs[n] << 1 | carry);
+		carry = g->differs[n] >> 63;
 	}
 	g->may_run[0] &= ~7ull;
 }
@@ -282,7 +334,7 @@ static void code_row(struct encoder *e, struct group *g, uint32_t width)
 	uint32_t at = 0;
 
 	g->residuals[-1] = e->above ? g->residuals[0] : 0;
-	quic_row_same(e->words, width, g->count == 3 ? 0xffffff : 0xffu << g->shift, g->same);
+	quic_row_differs(e->words, width, g->count == 3 ? 0xffffff : 0xffu << g->shift, g->differs);
 	find_runs(g, width);
 	while (pace->wait_index < QUIC_WAIT_INDEX_MAX && pace->wait_left <= width - at) {
 		if (pace->wait_left)
@@ -302,19 +354,20 @@ static void code_row(struct encoder *e, struct group *g, uint32_t width)
 static void tables_init(struct encoder *e, uint32_t bits)
 {
 	struct quic_family *family = &e->family;
-	uint32_t state = 0;
+	uint32_t after;
 
 	quic_family_init(family, bits);
 	for (uint32_t code = 0; code < bits; code++) {
 		for (uint32_t v = 0; v < 1u << bits; v++)
-			e->codes[code << 8 | v] =
-				(uint16_t)(quic_family_codeword(family, code, v) << 6 |
-					family->length[v][code]);
+			e->codes[code << 8 | v] = quic_family_codeword(family, code, v) << 8 |
+				family->length[v][code];
 	}
-	for (uint32_t length = 0; length < RUN_LENGTHS; length++) {
-		while (quic_run_sums[state + 1] <= length)
-			state++;
-		e->run_states[length] = (uint8_t)state;
+	for (uint32_t state = 0; state < QUIC_RUN_STATES; state++) {
+		for (uint32_t length = 0; length < SHORT_RUN; length++) {
+			uint32_t item = (uint32_t)run_item(state, length, &after);
+
+			e->runs[state][length] = after << 24 | item;
+		}
 	}
 }
 
@@ -328,8 +381,8 @@ static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
 		return -EINVAL;
 	memset(e, 0, sizeof(*e));
 	tables_init(e, bits);
-	/* Five rows of words, six of bits, the writer's bytes. */
-	e->memory = calloc(1, (5 * 4 + 1) * (size_t)row + bytes);
+	/* Five rows of words, six of bits, the items, the writer's bytes. */
+	e->memory = calloc(1, (5 * 4 + 1 + 8 * ITEMS_PER_PIXEL) * (size_t)row + bytes);
 	if (!e->memory)
 		return -ENOMEM;
 	at = (uint32_t *)e->memory + QUIC_ROW_BEFORE;
@@ -350,12 +403,13 @@ static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
 		g->channels = &e->channels[n * 3];
 		g->best = &e->best[n * 3];
 		g->residuals = at + (3 + n) * (size_t)row;
-		g->same = (uint64_t *)e->memory + 5 * (size_t)row / 2 + 3 * n * (row / 64);
-		g->same_above = g->same + row / 64;
-		g->may_run = g->same + 2 * (row / 64);
+		g->differs = (uint64_t *)e->memory + 5 * (size_t)row / 2 + 3 * n * (row / 64);
+		g->differs_above = g->differs + row / 64;
+		g->may_run = g->differs + 2 * (row / 64);
 		quic_pace_reset(&g->pace);
 	}
-	e->bytes = (uint8_t *)e->memory + (5 * 4 + 1) * (size_t)row;
+	e->items = e->items_end = (uint64_t *)e->memory + 5 * (size_t)row / 2 + 6 * (row / 64);
+	e->bytes = (uint8_t *)(e->items + (size_t)row * ITEMS_PER_PIXEL);
 	e->writer.at = e->bytes;
 	return 0;
 }
@@ -388,17 +442,18 @@ static int code_picture(struct encoder *e, struct buf *out, enum quic_type type,
 	int err = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
-		put_bits(&e->writer, header[i], 32);
+		put_item(&e->writer, (uint64_t)header[i] << 8 | 32);
 	for (uint32_t y = 0; y < height && !err; y++) {
 		uint32_t *above = e->above ? e->above : e->spare;
 
 		quic_row_load(type, pixels + stride * (ptrdiff_t)y, width, e->words);
 		for (uint32_t n = 0; n < e->group_count; n++) {
-			uint64_t *same = e->groups[n].same;
+			uint64_t *differs = e->groups[n].differs;
 
 			code_row(e, &e->groups[n], width);
-			e->groups[n].same = e->groups[n].same_above;
-			e->groups[n].same_above = same;
+			e->put_items(e);
+			e->groups[n].differs = e->groups[n].differs_above;
+			e->groups[n].differs_above = differs;
 		}
 		e->above = e->words;
 		e->words = above;
@@ -408,9 +463,8 @@ static int code_picture(struct encoder *e, struct buf *out, enum quic_type type,
 		return err;
 	/* Fills up a word; one more, since decoders read ahead. */
 	left = (uint32_t)(e->writer.at - e->bytes) * 8 + e->writer.count;
-	if (left % 32)
-		put_bits(&e->writer, 0, 32 - left % 32);
-	put_bits(&e->writer, 0, 32);
+	put_item(&e->writer, -left % 32);
+	put_item(&e->writer, 32);
 	return flush(e, out);
 }
 
@@ -428,6 +482,7 @@ int quic_encode_as(bool fast, struct buf *out, enum quic_type type, uint32_t wid
 	err = encoder_init(e, type, width);
 	if (!err) {
 		e->code = fast ? code_fast : code_plain;
+		e->put_items = fast ? put_items_fast : put_items_plain;
 		err = code_picture(e, out, type, width, height, pixels, stride);
 		free(e->memory);
 	}
