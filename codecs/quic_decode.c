@@ -20,6 +20,7 @@
 #include "core/wire.h"
 
 enum {
+	SHORT_RUN_BITS = 6, /* runs with codes no longer than this are looked up */
 	PIXEL_BITS_MAX = 4 * QUIC_MAX_CODE_BITS + 24, /* with a run's code, rounded up */
 };
 
@@ -37,7 +38,6 @@ struct entries {
 
 struct group {
 	struct quic_channel *channels;
-	struct entries *entries; /* one a channel */
 	struct quic_pace pace;
 	uint32_t *residuals; /* of the row at hand, a channel a byte; [-1] is the first context */
 };
@@ -58,7 +58,10 @@ typedef void decode_fn(struct decoder *d, struct group *g, enum layout layout,
 struct decoder {
 	struct quic_family family;
 	struct quic_channel channels[4];
-	struct entries entries[4];
+	struct entries entries[4]; /* one a channel */
+	/* By state and next bits, what a short run's code means, filled in as they come: the run's
+	 * length << 16 | the state after it << 8 | the code's length. */
+	uint32_t runs[QUIC_RUN_STATES][1u << SHORT_RUN_BITS];
 	uint64_t limits[QUIC_MAX_CODES];
 	uint32_t ends[QUIC_MAX_CODES]; /* the bit that ends a prefix */
 	uint8_t prefixes[QUIC_MAX_CODE_BITS][QUIC_MAX_CODES]; /* what zeros stand for */
@@ -153,18 +156,17 @@ static void limits_init(struct decoder *d)
 	}
 }
 
-/* The length of a run, or more than `left` when the stream is broken. */
-static inline __attribute__((always_inline)) uint32_t decode_run(
-	struct bit_reader *r, struct quic_pace *pace, uint32_t left)
+/* The length of a run, or more than `left` when the stream is broken. Not inline, like the above. */
+static __attribute__((noinline, cold)) uint32_t decode_long_run(
+	struct bit_reader *r, uint32_t *state, uint32_t left)
 {
-	uint32_t state = pace->run_state, length, ones, bits;
+	uint32_t length, ones, bits;
 
-	refill(r);
-	/* No more than lead to the last state, which the loop then stays in. */
-	ones = (uint32_t)__builtin_clzll(~r->bits | 1ull << (64 - QUIC_RUN_STATES + state));
-	length = quic_run_sums[state + ones] - quic_run_sums[state];
-	state += ones;
-	bits = quic_run_bits[state];
+	/* No more ones than lead to the last state, which the loop then stays in. */
+	ones = (uint32_t)__builtin_clzll(~r->bits | 1ull << (64 - QUIC_RUN_STATES + *state));
+	length = quic_run_sums[*state + ones] - quic_run_sums[*state];
+	*state += ones;
+	bits = quic_run_bits[*state];
 	eat(r, ones);
 	while (r->bits >> 63) {
 		length += 1u << bits;
@@ -176,7 +178,31 @@ static inline __attribute__((always_inline)) uint32_t decode_run(
 	eat(r, 1);
 	length += (uint32_t)(r->bits >> 1 >> (63 - bits));
 	eat(r, bits);
-	pace->run_state = state - (state > 0);
+	*state -= *state > 0;
+	return length;
+}
+
+/* The reader has been refilled. */
+static inline __attribute__((always_inline)) uint32_t decode_run(
+	struct bit_reader *r, struct decoder *d, uint32_t *state, uint32_t left)
+{
+	uint32_t *entry = &d->runs[*state][r->bits >> (64 - SHORT_RUN_BITS)];
+	struct bit_reader copy;
+	uint32_t length, after;
+
+	if (__builtin_expect(*entry != 0, 1)) {
+		eat(r, *entry & 63);
+		*state = *entry >> 8 & 0xff;
+		return *entry >> 16;
+	}
+	/* Copies, so that the originals may be in registers. */
+	copy = *r;
+	after = *state;
+	length = decode_long_run(&copy, &after, left);
+	if (r->count - copy.count <= SHORT_RUN_BITS)
+		*entry = length << 16 | after << 8 | (r->count - copy.count);
+	*r = copy;
+	*state = after;
 	return length;
 }
 
@@ -225,8 +251,7 @@ static inline void store(enum layout layout, uint8_t *row, uint32_t i, uint32_t 
 /* What the loops over a row's pixels use, apart from memory that the stored bytes might alias. */
 struct row_decoder {
 	struct bit_reader reader;
-	const struct decoder *d;
-	const struct entries *entries;
+	struct decoder *d;
 	uint32_t *residuals;
 	uint8_t *at;
 	/* Residuals of the pixel before. Each for itself: the first channel's must not wait for the
@@ -234,21 +259,21 @@ struct row_decoder {
 	uint32_t contexts[3];
 };
 
-/* Reads the residuals of a pixel. */
+/* Reads the residuals of a pixel. The reader has been refilled. */
 static inline __attribute__((always_inline)) uint32_t decode_residuals(
 	struct row_decoder *r, enum layout layout)
 {
+	const struct entries *entries = r->d->entries + (layout == LAYOUT_ALPHA ? 3 : 0);
 	uint32_t bits = layout == LAYOUT_555 ? 5 : 8, *contexts = r->contexts;
 	struct bit_reader *reader = &r->reader;
 
-	refill(reader);
-	contexts[0] = decode_value(reader, r->d, bits, &r->entries[0], contexts[0]);
+	contexts[0] = decode_value(reader, r->d, bits, &entries[0], contexts[0]);
 	if (layout_count(layout) == 1)
 		return contexts[0] << 16;
-	contexts[1] = decode_value(reader, r->d, bits, &r->entries[1], contexts[1]);
+	contexts[1] = decode_value(reader, r->d, bits, &entries[1], contexts[1]);
 	if (__builtin_expect(reader->count < QUIC_MAX_CODE_BITS, 0))
 		refill(reader);
-	contexts[2] = decode_value(reader, r->d, bits, &r->entries[2], contexts[2]);
+	contexts[2] = decode_value(reader, r->d, bits, &entries[2], contexts[2]);
 	return contexts[0] << 16 | contexts[1] << 8 | contexts[2];
 }
 
@@ -275,7 +300,8 @@ static void learn(struct decoder *d, struct group *g, uint32_t count, uint32_t i
 
 		if (quic_channel_learn(&g->channels[c], &d->family, g->pace.trigger, bucket,
 			    (uint8_t)(residuals[0] >> shift)))
-			spread(d, &g->entries[c], &g->channels[c], bucket);
+			spread(d, &d->entries[g->channels - d->channels + c], &g->channels[c],
+				bucket);
 	}
 }
 
@@ -288,7 +314,7 @@ static inline void contexts_set(struct row_decoder *r, uint32_t residuals)
 static inline void row_decoder_init(struct row_decoder *r, struct decoder *d, struct group *g,
 	const struct row *row, uint32_t i)
 {
-	*r = (struct row_decoder){ d->reader, d, g->entries, g->residuals, row->at, { 0 } };
+	*r = (struct row_decoder){ d->reader, d, g->residuals, row->at, { 0 } };
 	contexts_set(r, g->residuals[(ptrdiff_t)i - 1]);
 }
 
@@ -301,6 +327,7 @@ static void decode_first(
 	struct row_decoder r;
 
 	row_decoder_init(&r, d, g, row, 0);
+	refill(&r.reader);
 	decode_pixel(&r, layout, false, true, &near, 0);
 	d->reader = r.reader;
 	if (pace->wait) {
@@ -315,13 +342,13 @@ static void decode_first(
 static inline void fill(
 	enum layout layout, uint8_t *row, uint32_t i, uint32_t end, uint32_t room, uint32_t word)
 {
-	uint32_t four[4] = { word, word, word, word };
+	uint32_t eight[8] = { word, word, word, word, word, word, word, word };
 
-	/* Most runs are short: four pixels at once, and no branch about whether there are any. */
-	if ((layout == LAYOUT_BGRX || layout == LAYOUT_BGRA) && room - end >= 4) {
+	/* Most runs are short: eight pixels in any case, since a branch would often be mispredicted. */
+	if ((layout == LAYOUT_BGRX || layout == LAYOUT_BGRA) && room - end >= 8) {
 		do {
-			memcpy(row + 4 * (size_t)i, four, 16);
-			i += 4;
+			memcpy(row + 4 * (size_t)i, eight, sizeof(eight));
+			i += 8;
 		} while (i < end);
 		return;
 	}
@@ -334,7 +361,7 @@ static inline __attribute__((always_inline)) void decode_segment(struct decoder 
 	enum layout layout, bool vectors, bool first, const struct row *row, uint32_t i,
 	uint32_t end)
 {
-	uint32_t run_at = 0, stop = i + g->pace.wait;
+	uint32_t run_at = 0, stop = i + g->pace.wait, state = g->pace.run_state;
 	const uint8_t *above = row->above;
 	struct row_decoder r;
 	struct near near;
@@ -345,6 +372,7 @@ static inline __attribute__((always_inline)) void decode_segment(struct decoder 
 	while (i < end) {
 		uint32_t length;
 
+		refill(&r.reader);
 		if (first || !near_run(&near, vectors, load(layout, above, i)) || i == run_at ||
 			i <= 2) {
 			decode_pixel(&r, layout, vectors, first, &near, i);
@@ -354,7 +382,7 @@ static inline __attribute__((always_inline)) void decode_segment(struct decoder 
 			}
 			continue;
 		}
-		length = decode_run(&r.reader, &g->pace, end - i);
+		length = decode_run(&r.reader, d, &state, end - i);
 		if (length > end - i) {
 			d->broken = true;
 			return;
@@ -367,6 +395,7 @@ static inline __attribute__((always_inline)) void decode_segment(struct decoder 
 		near_behind_run(&near, vectors, load(layout, above, i - 1));
 	}
 	g->pace.wait = stop - end;
+	g->pace.run_state = state;
 	d->reader = r.reader;
 }
 
@@ -497,7 +526,6 @@ static int decoder_init(
 	}
 	for (uint32_t n = 0; n < 2; n++) {
 		d->groups[n].channels = &d->channels[n * 3];
-		d->groups[n].entries = &d->entries[n * 3];
 		d->groups[n].residuals = d->residuals + n * row + 1;
 		quic_pace_reset(&d->groups[n].pace);
 	}
