@@ -199,6 +199,7 @@ static inline __attribute__((always_inline)) uint32_t decode_run(
 	copy = *r;
 	after = *state;
 	length = decode_long_run(&copy, &after, left);
+	/* Where it refilled, in the last state, it then took 16 bits: more than the refill gave. */
 	if (r->count - copy.count <= SHORT_RUN_BITS)
 		*entry = length << 16 | after << 8 | (r->count - copy.count);
 	*r = copy;
@@ -361,7 +362,7 @@ static inline __attribute__((always_inline)) void decode_segment(struct decoder 
 	enum layout layout, bool vectors, bool first, const struct row *row, uint32_t i,
 	uint32_t end)
 {
-	uint32_t run_at = 0, stop = i + g->pace.wait, state = g->pace.run_state;
+	uint32_t stop = i + g->pace.wait, state = g->pace.run_state;
 	const uint8_t *above = row->above;
 	struct row_decoder r;
 	struct near near;
@@ -373,8 +374,7 @@ static inline __attribute__((always_inline)) void decode_segment(struct decoder 
 		uint32_t length;
 
 		refill(&r.reader);
-		if (first || !near_run(&near, vectors, load(layout, above, i)) || i == run_at ||
-			i <= 2) {
+		if (first || !near_run(&near, vectors, load(layout, above, i)) || i <= 2) {
 			decode_pixel(&r, layout, vectors, first, &near, i);
 			if (i++ == stop) {
 				learn(d, g, layout_count(layout), stop);
@@ -388,11 +388,10 @@ static inline __attribute__((always_inline)) void decode_segment(struct decoder 
 			return;
 		}
 		fill(layout, r.at, i, i + length, row->width, near_left(&near, vectors));
-		run_at = i; /* behind an empty run there is a pixel */
 		i += length;
 		stop += length;
 		contexts_set(&r, r.residuals[i - 1]);
-		near_behind_run(&near, vectors, load(layout, above, i - 1));
+		near_behind_run(&near, vectors, length, load(layout, above, i - 1));
 	}
 	g->pace.wait = stop - end;
 	g->pace.run_state = state;

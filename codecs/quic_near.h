@@ -51,9 +51,9 @@ static inline void near_set_vectors(
 	n->v_above_left = vector_of(above_left);
 }
 
-static inline void near_behind_run_vectors(struct near *n, uint32_t above_left)
+static inline void near_behind_run_vectors(struct near *n, uint32_t differs, uint32_t above_left)
 {
-	n->v_left2 = n->v_left;
+	n->v_left2 = _mm_xor_si128(n->v_left, vector_of(differs));
 	n->v_above_left = vector_of(above_left);
 }
 
@@ -64,13 +64,10 @@ static inline uint32_t near_left_vectors(const struct near *n)
 
 static inline bool near_run_vectors(struct near *n, uint32_t above)
 {
-	__m128i differ;
-
 	n->v_above = vector_of(above);
-	differ = _mm_or_si128(
-		_mm_xor_si128(n->v_left, n->v_left2), _mm_xor_si128(n->v_above, n->v_above_left));
-
-	return !_mm_cvtsi128_si32(differ);
+	if (_mm_cvtsi128_si32(_mm_xor_si128(n->v_above, n->v_above_left)))
+		return false;
+	return !_mm_cvtsi128_si32(_mm_xor_si128(n->v_left, n->v_left2));
 }
 
 static inline uint32_t near_add_vectors(struct near *n, bool first, uint32_t residuals)
@@ -97,7 +94,7 @@ static inline void near_set_vectors(
 {
 }
 
-static inline void near_behind_run_vectors(struct near *n, uint32_t above_left)
+static inline void near_behind_run_vectors(struct near *n, uint32_t differs, uint32_t above_left)
 {
 }
 
@@ -130,15 +127,17 @@ static inline __attribute__((always_inline)) void near_set(
 	n->above_left = above_left;
 }
 
-/* Goes on behind a run of any length. */
+/* Goes on behind a run. Behind an empty one there comes a pixel: it is as if the ones before differed. */
 static inline __attribute__((always_inline)) void near_behind_run(
-	struct near *n, bool vectors, uint32_t above_left)
+	struct near *n, bool vectors, uint32_t length, uint32_t above_left)
 {
+	uint32_t differs = length == 0;
+
 	if (vectors) {
-		near_behind_run_vectors(n, above_left);
+		near_behind_run_vectors(n, differs, above_left);
 		return;
 	}
-	n->left2 = n->left;
+	n->left2 = n->left ^ differs;
 	n->above_left = above_left;
 }
 

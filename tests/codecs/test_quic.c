@@ -289,8 +289,8 @@ static void near_pixels_are_the_same_without_vectors(void **state)
 		assert_int_equal(near_add(&near[0], true, round % 7 == 0, 0xffffff, residuals),
 			near_add(&near[1], false, round % 7 == 0, 0xffffff, residuals));
 		if (round % 10 == 9) {
-			near_behind_run(&near[0], true, above);
-			near_behind_run(&near[1], false, above);
+			near_behind_run(&near[0], true, round % 3, above);
+			near_behind_run(&near[1], false, round % 3, above);
 		}
 		assert_int_equal(near_left(&near[0], true), near_left(&near[1], false));
 	}
