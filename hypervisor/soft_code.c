@@ -50,6 +50,8 @@ int soft_code_create(struct soft_cpu *cpu)
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (code->arena == MAP_FAILED)
 		code->arena = NULL;
+	cpu->jit.arena = code->arena;
+	soft_jit_create(cpu);
 	return code->hash && code->pages && code->arena ? 0 : -ENOMEM;
 }
 
@@ -59,6 +61,7 @@ void soft_code_destroy(struct soft_cpu *cpu)
 
 	if (!code)
 		return;
+	soft_jit_destroy(cpu);
 	if (code->arena)
 		munmap(code->arena, ARENA_BYTES);
 	free(code->hash);
@@ -99,6 +102,7 @@ void soft_code_flush(struct soft_cpu *cpu)
 	memset(code->jumps, 0, sizeof(code->jumps));
 	code->pending = NULL;
 	code->used = 0;
+	soft_jit_flush(cpu);
 }
 
 void soft_code_new_key(struct soft_cpu *cpu, bool new_generation)
@@ -108,6 +112,7 @@ void soft_code_new_key(struct soft_cpu *cpu, bool new_generation)
 	if (new_generation)
 		code->generation++;
 	code->key = (code->generation + 1) << 8 | (uint64_t)(cpu->cpl == 3) << 7 | cpu->mode;
+	cpu->jit.key = code->key;
 }
 
 /* ---- invalidation ---- */
@@ -127,8 +132,9 @@ static struct soft_code_page **page_slot(struct soft_code *code, uint64_t gpa)
 }
 
 /* The block may be running: its remaining ops become ways out. */
-static void kill_block(struct soft_code *code, struct soft_block *block)
+static void kill_block(struct soft_cpu *cpu, struct soft_block *block)
 {
+	struct soft_code *code = cpu->code;
 	struct soft_block **slot = &code->hash[hash_of(block->gpa, block->mode)];
 
 	if (block->stale)
@@ -138,11 +144,14 @@ static void kill_block(struct soft_code *code, struct soft_block *block)
 		slot = &(*slot)->hash_next;
 	if (*slot)
 		*slot = block->hash_next;
-	for (struct soft_link *link = block->incoming; link; link = link->next)
+	for (struct soft_link *link = block->incoming; link; link = link->next) {
+		soft_jit_unlink(cpu, link);
 		link->to = NULL;
+	}
 	block->incoming = NULL;
 	for (unsigned i = 0; i < block->count; i++)
 		block->ops[i].fn = soft_op_stale;
+	soft_jit_kill(cpu, block);
 }
 
 /* Bits of the 64-byte lines that [first, last] of a page touches. */
@@ -183,7 +192,7 @@ static void drop(struct soft_cpu *cpu, uint64_t gpa, unsigned first, unsigned la
 
 		extent(block, gpa, &begin, &end);
 		if (!block->stale && begin <= last && end >= first)
-			kill_block(code, block);
+			kill_block(cpu, block);
 		if (block->stale) {
 			*at = (*at)->next;
 			continue;
@@ -356,7 +365,7 @@ static void drop_unseen_flags(
 
 /* Decodes ops up to the end of the block. The bytes that they took. */
 static unsigned decode_ops(struct soft_cpu *cpu, struct fetch *fetch, struct soft_decoder *decoder,
-	struct soft_op *ops, unsigned *count)
+	struct soft_op *ops, struct soft_insn *insns, unsigned *count)
 {
 	unsigned begin = (unsigned)(fetch->gpa & 0xfff), at = begin, n = 0;
 	unsigned most = decoder->mode & SOFT_MODE_STEP ? 1 : SOFT_BLOCK_OPS;
@@ -380,6 +389,12 @@ static unsigned decode_ops(struct soft_cpu *cpu, struct fetch *fetch, struct sof
 		uses[n] = op->fn == soft_op_undefined ? (uint8_t)SOFT_FLAGS_USED
 						      : decoder->flags_use;
 		quiet[n] = decoder->quiet;
+		insns[n] = (struct soft_insn){ .map = decoder->map,
+			.opcode = decoder->opcode,
+			.modrm = decoder->modrm_read ? decoder->modrm : 0,
+			.rep = decoder->rep,
+			.osize = decoder->osize,
+			.o_prefix = decoder->o_prefix };
 		n++;
 		keep_on = op->fn == soft_op_sti && !(decoder->mode & SOFT_MODE_STEP);
 	} while (!decoder->ends && !fetch->crosses && at < SOFT_PAGE && (n < most || keep_on) &&
@@ -396,6 +411,7 @@ static unsigned decode_ops(struct soft_cpu *cpu, struct fetch *fetch, struct sof
 static struct soft_block *make_block(struct soft_cpu *cpu, struct fetch *fetch, uint32_t mode)
 {
 	struct soft_op ops[SOFT_BLOCK_OPS + OPS_ROOM + 1];
+	struct soft_insn insns[SOFT_BLOCK_OPS + OPS_ROOM + 1] = { 0 };
 	struct soft_code *code = cpu->code;
 	struct soft_decoder decoder = { .tables = cpu->engine->tables, .mode = mode };
 	struct soft_block *block;
@@ -405,7 +421,7 @@ static struct soft_block *make_block(struct soft_cpu *cpu, struct fetch *fetch, 
 	if (code->used + 65536 > ARENA_BYTES)
 		soft_code_flush(cpu);
 	watch_page(cpu, fetch->gpa & SOFT_PAGE_MASK);
-	bytes = decode_ops(cpu, fetch, &decoder, ops, &count);
+	bytes = decode_ops(cpu, fetch, &decoder, ops, insns, &count);
 	block = take(code, sizeof(*block) + count * sizeof(ops[0]));
 	*block = (struct soft_block){
 		.gpa = fetch->gpa,
@@ -419,6 +435,14 @@ static struct soft_block *make_block(struct soft_cpu *cpu, struct fetch *fetch, 
 	/* One that leads to a known place knows its block. */
 	if (!decoder.ends || decoder.links)
 		block->ops[count - 1].imm = (uintptr_t)block;
+	if (soft_jit_wants(cpu, block)) {
+		struct soft_insn *kept = take(code, count * sizeof(*kept));
+
+		memcpy(kept, insns, count * sizeof(*kept));
+		block->insns = kept;
+		block->first = block->ops[0];
+		block->ops[0].fn = soft_jit_count;
+	}
 	hash = hash_of(block->gpa, mode);
 	block->hash_next = code->hash[hash];
 	code->hash[hash] = block;
@@ -449,8 +473,9 @@ static struct soft_block *search(struct soft_cpu *cpu, uint64_t gpa, uint32_t mo
 }
 
 /* The way the last block was left now leads straight to this one, when no translation is between. */
-static void chain(struct soft_code *code, struct soft_block *block, uint64_t linear)
+static void chain(struct soft_cpu *cpu, struct soft_block *block, uint64_t linear)
 {
+	struct soft_code *code = cpu->code;
 	struct soft_link *link = code->pending;
 	const struct soft_block *from = code->pending_from;
 
@@ -464,6 +489,7 @@ static void chain(struct soft_code *code, struct soft_block *block, uint64_t lin
 	link->to = block;
 	link->next = block->incoming;
 	block->incoming = link;
+	soft_jit_link(cpu, link);
 }
 
 /* Out by a link that is not chained (yet). */
@@ -482,7 +508,7 @@ static inline struct soft_block *leave(struct soft_cpu *cpu, const struct soft_o
 	if (soft_requested(cpu) || jump->linear != target || jump->key != code->key ||
 		jump->block->stale)
 		return NULL;
-	chain(code, jump->block, target);
+	chain(cpu, jump->block, target);
 	return jump->block;
 }
 
@@ -543,7 +569,7 @@ struct soft_block *soft_code_find(struct soft_cpu *cpu, bool step)
 			soft_raise_error(cpu, SOFT_GP, 0);
 		return soft_code_find(cpu, true);
 	}
-	chain(code, block, linear);
+	chain(cpu, block, linear);
 	if (!step && !(mode & SOFT_MODE_LIMIT))
 		*jump = (struct soft_jump){ .linear = linear, .key = code->key, .block = block };
 	return block;

@@ -309,6 +309,26 @@ enum soft_request {
 	SOFT_REQUEST_STOP = 1 << 9, /* another wants to be alone: soft_atomic_begin() */
 };
 
+/* Where translated code is found by its linear address. */
+struct soft_jit_jump {
+	uint64_t linear;
+	uint64_t key; /* as in struct soft_jump */
+	const uint8_t *code;
+	uint64_t page; /* of linear */
+};
+
+/* What translated code works with (soft_jit.h). */
+struct soft_jit_state {
+	uint64_t page; /* of the code: its linear address */
+	uint64_t key; /* of valid jumps, as soft_code.key */
+	struct soft_jit_jump *jumps;
+	uint8_t *arena; /* of blocks */
+	uint64_t scratch[2];
+	uint16_t after; /* entries that make a block hot; 0: nothing is translated */
+	bool steps; /* tests: blocks of one instruction, too */
+	struct soft_op ops[2]; /* an op that translated code calls, and the way back */
+};
+
 struct soft_cpu {
 	uint64_t regs[SOFT_REGS]; /* RIP: of the running block's begin (an offset into CS) */
 	uint16_t cc; /* arithmetic flags as LAHF; SETO AL leave them in AX */
@@ -367,6 +387,8 @@ struct soft_cpu {
 	struct soft_engine *engine;
 	struct soft_mmu *mmu; /* soft_mmu.c's: TLBs */
 	struct soft_code *code; /* soft_code.c's: blocks */
+	struct soft_jit_state jit;
+	struct soft_jit *translator; /* soft_jit.c's; NULL: there is none */
 };
 
 enum {

@@ -145,6 +145,20 @@ void soft_atomic_serve(struct soft_cpu *cpu);
 struct soft_link {
 	struct soft_block *to;
 	struct soft_link *next; /* of those that lead to the same block */
+	/* The jump of translated code that goes this way: places in its arena, 0: there is none. */
+	uint32_t site;
+	uint32_t stub; /* where it leads while `to` has no translation */
+	bool flags; /* it has the arithmetic flags in the host's */
+};
+
+/* What an op was decoded from, for the translator. */
+struct soft_insn {
+	uint8_t map; /* enum soft_map */
+	uint8_t opcode;
+	uint8_t modrm; /* 0 when there is none */
+	uint8_t rep; /* 0, 0xf2, 0xf3 */
+	uint8_t osize; /* log2 of bytes */
+	bool o_prefix;
 };
 
 enum { SOFT_BLOCK_OPS = 48 };
@@ -160,6 +174,14 @@ struct soft_block {
 	struct soft_block *hash_next;
 	struct soft_link links[2]; /* taken; not taken, or the following block */
 	struct soft_link *incoming;
+	/* Translated code (soft_jit.c); NULL: there is none (yet). */
+	const uint8_t *body;
+	const uint8_t *entry; /* looks at requests first */
+	const uint8_t *entry_flags; /* ... and the arithmetic flags are in the host's */
+	uint32_t request_exits[2]; /* the entries' ways out */
+	uint16_t heat;
+	const struct soft_insn *insns; /* of the ops, but for one that only leads on */
+	struct soft_op first; /* ops[0] as it was decoded */
 	struct soft_op ops[];
 };
 
@@ -207,6 +229,21 @@ void soft_code_post(struct soft_cpu *cpu, uint64_t gpa);
 void soft_code_serve(struct soft_cpu *cpu);
 
 extern const struct soft_op soft_op_none;
+
+/* ---- translation to host code (soft_jit.c) ---- */
+
+/* Without memory that may be executed there is none, and all else goes on. */
+void soft_jit_create(struct soft_cpu *cpu);
+void soft_jit_destroy(struct soft_cpu *cpu);
+void soft_jit_flush(struct soft_cpu *cpu);
+/* Of blocks that soft_jit_wants(): the first op's function, which counts. */
+bool soft_jit_wants(const struct soft_cpu *cpu, const struct soft_block *block);
+const struct soft_op *soft_jit_count(struct soft_cpu *cpu, const struct soft_op *op);
+/* The link was made, or is about to be broken; the block is stale. */
+void soft_jit_link(struct soft_cpu *cpu, struct soft_link *link);
+void soft_jit_unlink(struct soft_cpu *cpu, struct soft_link *link);
+void soft_jit_kill(struct soft_cpu *cpu, struct soft_block *block);
+
 /* ---- decoding (soft_decode*.c) ---- */
 
 /* What an instruction has to do with the arithmetic flags. */

@@ -2,6 +2,7 @@
 /* Random bytes as guest code, in every mode and at every level, with exceptions that lead back into
  * them. Byte 0: the mode; 1-8: registers and whether a debugger is at work; the rest is code. */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,18 +220,32 @@ static void set_debug(struct soft_cpu *cpu, uint64_t chance)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* What the code came to, for all that a guest can see. */
+struct outcome {
+	uint64_t regs[SOFT_REGS];
+	uint32_t flags;
+	uint32_t mxcsr;
+	uint64_t cr2;
+	unsigned cpl;
+	bool halted;
+	union soft_xmm xmm[16];
+	uint8_t memory[RAM_BYTES];
+	uint8_t watched[EXTRA_BYTES];
+};
+
+/* after: as in struct soft_jit_state. */
+static void run(struct world *world, const uint8_t *data, size_t size, uint16_t after,
+	struct outcome *outcome)
 {
 	const struct engine_start start = { .flat32 = false };
-	struct world *world = world_get();
 	struct soft_cpu *cpu = world->cpu;
 	char reason[ENGINE_REASON_MAX];
 	uint64_t seed;
 
-	if (size < 10)
-		return 0;
-	memset(world->ram.host, 0, 0x80000);
+	memset(world->ram.host, 0, RAM_BYTES);
+	memset(world->watched.host, 0, EXTRA_BYTES);
 	engine_reset(world->engine, &start);
+	cpu->jit.after = cpu->translator ? after : 0;
 	set_mode(world, &modes[data[0] % ARRAY_SIZE(modes)]);
 	memcpy(&seed, data + 1, sizeof(seed));
 	for (unsigned i = 0; i < 16; i++) {
@@ -248,5 +263,52 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cpu->limit = BLOCKS;
 	soft_cpu_run(cpu, reason, sizeof(reason));
 	fuzz_soft_blocks += BLOCKS - cpu->limit;
+	memset(outcome, 0, sizeof(*outcome));
+	memcpy(outcome->regs, cpu->regs, sizeof(outcome->regs));
+	outcome->flags = soft_eflags(cpu);
+	outcome->mxcsr = cpu->mxcsr;
+	outcome->cr2 = cpu->cr2;
+	outcome->cpl = cpu->cpl;
+	outcome->halted = cpu->halted;
+	memcpy(outcome->xmm, cpu->xmm, sizeof(outcome->xmm));
+	memcpy(outcome->memory, world->ram.host, sizeof(outcome->memory));
+	memcpy(outcome->watched, world->watched.host, sizeof(outcome->watched));
+}
+
+/* Whether two runs may differ: the clock, random numbers, timers; what shifts and rotates by more than one
+ * leave in flags. */
+static bool is_fixed(const uint8_t *data, size_t size)
+{
+	for (size_t i = 9; i < size; i++) {
+		uint8_t byte = data[i];
+
+		if ((byte & 0xfe) == 0xc0 || (byte & 0xfc) == 0xd0 || byte == 0x31 ||
+			byte == 0x32 || byte == 0xf9 || byte == 0xc7 || byte == 0xae)
+			return false;
+	}
+	return true;
+}
+
+/* Threaded code and translated code: both must come to the same. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct outcome threaded, translated;
+	struct world *world = world_get();
+
+	if (size < 10)
+		return 0;
+	run(world, data, size, 0, &threaded);
+	if (!modes[data[0] % ARRAY_SIZE(modes)].long_mode)
+		return 0;
+	run(world, data, size, 1, &translated);
+	if (is_fixed(data, size) && memcmp(&threaded, &translated, sizeof(threaded)) != 0) {
+		const uint8_t *a = (const uint8_t *)&threaded, *b = (const uint8_t *)&translated;
+
+		for (size_t i = 0; i < sizeof(threaded); i++)
+			if (a[i] != b[i])
+				fprintf(stderr, "byte 0x%zx: threaded %02x, translated %02x\n", i,
+					a[i], b[i]);
+		abort();
+	}
 	return 0;
 }

@@ -131,6 +131,20 @@ int soft_step_init(struct soft_step *step)
 	return 0;
 }
 
+void soft_step_reset(struct soft_step *step)
+{
+	set_mode(step->cpu);
+	set_code(step->cpu, 64);
+	step->cpu->shadow = step->cpu->halted = false;
+}
+
+void soft_step_translate(struct soft_step *step, bool on)
+{
+	soft_code_flush(step->cpu);
+	step->cpu->jit.after = on && step->cpu->translator ? 1 : 0;
+	step->cpu->jit.steps = on;
+}
+
 void soft_step_finish(struct soft_step *step)
 {
 	struct memory_region *regions[] = { &step->tables, &step->code, &step->data };

@@ -18,6 +18,10 @@ struct soft_step {
 /* 0 or -errno. */
 int soft_step_init(struct soft_step *step);
 void soft_step_finish(struct soft_step *step);
+/* 64-bit user mode again, whatever was executed. */
+void soft_step_reset(struct soft_step *step);
+/* From now on everything is executed by translated code, or nothing is. */
+void soft_step_translate(struct soft_step *step, bool on);
 /* Executes the case's instruction; fills after, vector, error and address as the native CPU does.
  * False: it left something on the host's stack. */
 bool soft_step_run(struct soft_step *step, struct native_case *out);

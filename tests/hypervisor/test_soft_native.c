@@ -277,16 +277,38 @@ struct run {
 	struct options options;
 	struct native_cpu *native;
 	struct native_gen *gen;
-	struct soft_step step;
+	struct soft_step steps[2]; /* by threaded code, and by translated code */
 	struct tally tallies[2048];
 	uint64_t differences;
 	uint64_t faults;
 };
 
+/* The case on the software CPU, by one of the ways that it has. */
+static bool run_soft(struct run *run, unsigned way, const struct native_pattern *pattern,
+	const struct native_case *at)
+{
+	struct native_case soft = *at;
+
+	if (!soft_step_run(&run->steps[way], &soft)) {
+		printf("this goes on without a jump, with something left on the stack: ");
+		show_case(pattern, at);
+		return false;
+	}
+	if (is_in_shadow(at, &soft) || !compare(pattern, at, &soft, false))
+		return true;
+	if (run->differences++ < run->options.show) {
+		printf("%s ", way ? "translated" : "threaded");
+		show_case(pattern, at);
+		compare(pattern, at, &soft, true);
+	}
+	count_difference(run->tallies, pattern->name);
+	return true;
+}
+
 static bool run_batch(struct run *run, unsigned count)
 {
 	const struct native_pattern *patterns[NATIVE_BATCH];
-	struct native_case *cases = native_cpu_cases(run->native), soft;
+	struct native_case *cases = native_cpu_cases(run->native);
 	unsigned at;
 
 	for (unsigned i = 0; i < count; i++)
@@ -297,21 +319,10 @@ static bool run_batch(struct run *run, unsigned count)
 		return false;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		soft = cases[i];
-		if (!soft_step_run(&run->step, &soft)) {
-			printf("this goes on without a jump, with something left on the stack: ");
-			show_case(patterns[i], &cases[i]);
-			return false;
-		}
 		run->faults += cases[i].vector != 1;
-		if (is_in_shadow(&cases[i], &soft) ||
-			!compare(patterns[i], &cases[i], &soft, false))
-			continue;
-		if (run->differences++ < run->options.show) {
-			show_case(patterns[i], &cases[i]);
-			compare(patterns[i], &cases[i], &soft, true);
-		}
-		count_difference(run->tallies, patterns[i]->name);
+		if (!run_soft(run, 0, patterns[i], &cases[i]) ||
+			!run_soft(run, 1, patterns[i], &cases[i]))
+			return false;
 	}
 	return true;
 }
@@ -366,12 +377,16 @@ int main(int argc, char **argv)
 	}
 	run->gen = native_gen_create(run->options.seed);
 	if (!run->gen || native_gen_select(run->gen, run->options.only) == 0 ||
-		native_cpu_create(&run->native) || soft_step_init(&run->step)) {
+		native_cpu_create(&run->native) || soft_step_init(&run->steps[0]) ||
+		soft_step_init(&run->steps[1])) {
 		printf("the test cannot be set up\n");
 		return EXIT_FAILURE;
 	}
+	soft_step_translate(&run->steps[0], false);
+	soft_step_translate(&run->steps[1], true);
 	result = run_all(run);
-	soft_step_finish(&run->step);
+	soft_step_finish(&run->steps[0]);
+	soft_step_finish(&run->steps[1]);
 	native_cpu_destroy(run->native);
 	native_gen_destroy(run->gen);
 	free(run);
