@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import lib  # noqa: E402
 import lib_linux as linux  # noqa: E402
 
-BOOT, DESKTOP = "boot_to_shell", "desktop"
+BOOT, LOGIN, DESKTOP = "boot_to_shell", "login", "desktop"
 
 
 def cpu_seconds(pid):
@@ -66,11 +66,12 @@ def run_linux(machine, initrd, speed):
 
 
 def run_desktop(command, serial):
-	begun = time.monotonic()
+	begun, seconds = time.monotonic(), {}
 	vm = lib.Process(command)
-	lib.wait_until(lambda: os.path.exists(serial) and "XREADY" in open(
-		serial, errors="replace").read(), 900, "XREADY", 0.1)
-	seconds = {DESKTOP: (time.monotonic() - begun, cpu_seconds(vm.pid))}
+	for case, text in (LOGIN, "login: "), (DESKTOP, "XREADY"):
+		lib.wait_until(lambda: os.path.exists(serial) and text in open(
+			serial, errors="replace").read(), 900, text, 0.1)
+		seconds[case] = (time.monotonic() - begun, cpu_seconds(vm.pid))
 	vm.stop()
 	return seconds
 
@@ -115,7 +116,7 @@ def main():
 	parser.add_argument("--case", action="append", default=[],
 		help="report this case alone (may be given several times)")
 	parser.add_argument("--desktop", metavar="FOLDER",
-		help="guest.img, vmlinuz and initrd.img of the standard guest: only time to its desktop")
+		help="where tests/guest/debian/build put the standard guest: only time to its login and desktop")
 	arguments = parser.parse_args()
 	linux.need()
 	lib.need("qemu-system-x86_64")
