@@ -256,13 +256,25 @@ static inline bool is_bad_target(const struct soft_cpu *cpu, uint64_t target)
 	return unlikely(cpu->long64 ? !soft_canonical(target) : target > cpu->segs[SOFT_CS].limit);
 }
 
+/* A call's faults on the stack come first. */
+SOFT_SLOW_OP(bad_call_target)
+{
+	unsigned size = stack_size(cpu, op);
+	uint64_t sp = (cpu->regs[SOFT_RSP] - size) & soft_stack_mask(cpu);
+
+	cpu->op = op;
+	soft_probe_write(cpu, op, soft_linear(cpu, op, SOFT_SS, sp, size, true), size);
+	soft_raise_error(cpu, SOFT_GP, 0);
+	return NULL;
+}
+
 SOFT_SLOW_OP(call_slow)
 {
 	uint64_t rip = cpu->regs[SOFT_RIP] + op->next;
 	uint64_t target = cpu->long64 ? rip + (uint64_t)(int64_t)op->disp : target32(cpu, op);
 
 	if (is_bad_target(cpu, target))
-		SOFT_TAIL_CALL(bad_target(cpu, op));
+		SOFT_TAIL_CALL(bad_call_target(cpu, op));
 	push(cpu, op, stack_size(cpu, op), rip);
 	cpu->regs[SOFT_RIP] = target;
 	SOFT_FOLLOW(0);
@@ -349,8 +361,7 @@ SOFT_OP(call_rm)
 	cpu->op = op;
 	target = soft_read_rm(cpu, op, size);
 	if (is_bad_target(cpu, target)) {
-		soft_probe_write(cpu, op, cpu->regs[SOFT_RSP] - size, size);
-		SOFT_TAIL_CALL(bad_target(cpu, op));
+		SOFT_TAIL_CALL(bad_call_target(cpu, op));
 	}
 	push(cpu, op, size, cpu->regs[SOFT_RIP] + op->next);
 	cpu->regs[SOFT_RIP] = target;

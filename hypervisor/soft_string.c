@@ -302,14 +302,23 @@ REPEATED(stos, stos_run, WHOLE)
 REPEATED(lods, NULL, WHOLE)
 REPEATED(ins, NULL, WHOLE)
 REPEATED(outs, NULL, WHOLE)
+
+/* Whether the port may be used counts even when nothing is to be done. */
+static void rep_port(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	check_permission(cpu, soft_get16(cpu, SOFT_RDX), port_size(op));
+	(op->rm < 0x6e ? rep_ins : rep_outs)(cpu, op);
+}
+
 REPEATED(cmps, NULL, WHILE_SAME)
 REPEATED(scas, NULL, WHILE_SAME)
 
-#define STRING(opcode, name, end)                                                     \
+#define STRING(opcode, name, end) STRING_REPEATED(opcode, name, end, rep_##name)
+#define STRING_REPEATED(opcode, name, end, repeated)                                  \
 	{ SOFT_MAP_1, opcode, SOFT_P_F3, SOFT_ANY, SOFT_ANY, SOFT_CLASS_NONE,         \
-		SOFT_ROW_NO_MODRM | SOFT_ROW_JUMP, rep_##name },                      \
+		SOFT_ROW_NO_MODRM | SOFT_ROW_JUMP, repeated },                        \
 		{ SOFT_MAP_1, opcode, SOFT_P_F2, SOFT_ANY, SOFT_ANY, SOFT_CLASS_NONE, \
-			SOFT_ROW_NO_MODRM | SOFT_ROW_JUMP, rep_##name },              \
+			SOFT_ROW_NO_MODRM | SOFT_ROW_JUMP, repeated },                \
 	{                                                                             \
 		SOFT_MAP_1, opcode, SOFT_P_ANY, SOFT_ANY, SOFT_ANY, SOFT_CLASS_NONE,  \
 			SOFT_ROW_NO_MODRM | (end), name##_one                         \
@@ -331,10 +340,10 @@ static const struct soft_row rows[] = {
 	STRING(0xad, lods, 0),
 	STRING(0xae, scas, 0),
 	STRING(0xaf, scas, 0),
-	STRING(0x6c, ins, SOFT_ROW_END),
-	STRING(0x6d, ins, SOFT_ROW_END),
-	STRING(0x6e, outs, SOFT_ROW_END),
-	STRING(0x6f, outs, SOFT_ROW_END),
+	STRING_REPEATED(0x6c, ins, SOFT_ROW_END, rep_port),
+	STRING_REPEATED(0x6d, ins, SOFT_ROW_END, rep_port),
+	STRING_REPEATED(0x6e, outs, SOFT_ROW_END, rep_port),
+	STRING_REPEATED(0x6f, outs, SOFT_ROW_END, rep_port),
 	PORT(0xe4, SOFT_ROW_IMM8, op_in),
 	PORT(0xe5, SOFT_ROW_IMM8, op_in),
 	PORT(0xe6, SOFT_ROW_IMM8, op_out),

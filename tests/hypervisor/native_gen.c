@@ -185,9 +185,18 @@ static const struct native_pattern integer[] = {
 	GROUP1("sub", 5, FORM_LOCK),
 	GROUP1("xor", 6, FORM_LOCK),
 	GROUP1("cmp", 7, 0),
+	P("group1", 1, 82, 0, 0, MODRM | FORM_IMM8 | FORM_ONLY32 | FORM_LOCK, 0),
+	P("group1", 1, 82, 0, 1, MODRM | FORM_IMM8 | FORM_ONLY32 | FORM_LOCK, 0),
+	P("group1", 1, 82, 0, 2, MODRM | FORM_IMM8 | FORM_ONLY32 | FORM_LOCK, 0),
+	P("group1", 1, 82, 0, 3, MODRM | FORM_IMM8 | FORM_ONLY32 | FORM_LOCK, 0),
+	P("group1", 1, 82, 0, 4, MODRM | FORM_IMM8 | FORM_ONLY32 | FORM_LOCK, 0),
+	P("group1", 1, 82, 0, 5, MODRM | FORM_IMM8 | FORM_ONLY32 | FORM_LOCK, 0),
+	P("group1", 1, 82, 0, 6, MODRM | FORM_IMM8 | FORM_ONLY32 | FORM_LOCK, 0),
+	P("group1", 1, 82, 0, 7, MODRM | FORM_IMM8 | FORM_ONLY32, 0),
 	P("push", 1, 50, 57, SOFT_ANY, FORM_OPREG | FORM_STACK, 0),
 	P("pop", 1, 58, 5f, SOFT_ANY, FORM_OPREG | FORM_STACK, 0),
-	P("movsxd", 1, 63, 0, SOFT_ANY, MODRM | FORM_NO66 | FORM_ONLY64, 0),
+	P("movsxd", 1, 63, 0, SOFT_ANY, MODRM | FORM_ONLY64, 0),
+	P("arpl", 1, 63, 0, SOFT_ANY, MODRM | FORM_ONLY32, 0),
 	P("inc", 1, 40, 47, SOFT_ANY, FORM_OPREG | FORM_ONLY32, 0),
 	P("dec", 1, 48, 4f, SOFT_ANY, FORM_OPREG | FORM_ONLY32, 0),
 	P("daa", 1, 27, 0, SOFT_ANY, FORM_ONLY32, SOFT_OF),
@@ -237,6 +246,7 @@ static const struct native_pattern integer[] = {
 	P("mov", 1, c7, 0, 0, MODRM | FORM_IMMZ, 0),
 	P("enter", 1, c8, 0, SOFT_ANY, FORM_IMM16 | FORM_IMM8 | FORM_STACK | FORM_FRAME, 0),
 	P("leave", 1, c9, 0, SOFT_ANY, FORM_STACK | FORM_FRAME, 0),
+	P("salc", 1, d6, 0, SOFT_ANY, FORM_ONLY32, 0),
 	P("xlat", 1, d7, 0, SOFT_ANY, FORM_XLAT, 0),
 	P("loop", 1, e0, e3, SOFT_ANY, FORM_IMM8 | FORM_NO66, 0),
 	P("call", 1, e8, 0, SOFT_ANY, FORM_IMMZ | FORM_STACK | FORM_NO66, 0),
@@ -261,7 +271,22 @@ static const struct native_pattern integer[] = {
 	P("jmp", 1, ff, 0, 4, MODRM | FORM_NO66, 0),
 	P("push", 1, ff, 0, 6, MODRM | FORM_STACK, 0),
 	P("ud2", 0F, 0b, 0, SOFT_ANY, 0, 0),
-	P("nop", 0F, 1f, 0, 0, MODRM, 0),
+	P("nop", 0F, 18, 1f, SOFT_ANY, MODRM, 0),
+	/* Not for this level: #GP. */
+	P("in", 1, e4, e7, SOFT_ANY, FORM_IMM8, 0),
+	P("in", 1, ec, ef, SOFT_ANY, 0, 0),
+	P("ins", 1, 6c, 6f, SOFT_ANY, FORM_STRING, 0),
+	P("lldt", 0F, 00, 0, 2, MODRM, 0),
+	P("ltr", 0F, 00, 0, 3, MODRM, 0),
+	P("lgdt", 0F, 01, 0, 2, MODRM | FORM_MEM, 0),
+	P("lidt", 0F, 01, 0, 3, MODRM | FORM_MEM, 0),
+	P("lmsw", 0F, 01, 0, 6, MODRM, 0),
+	P("invlpg", 0F, 01, 0, 7, MODRM | FORM_MEM, 0),
+	P("clts", 0F, 06, 0, SOFT_ANY, 0, 0),
+	P("invd", 0F, 08, 09, SOFT_ANY, 0, 0),
+	P("wrmsr", 0F, 30, 0, SOFT_ANY, 0, 0),
+	P("rdmsr", 0F, 32, 33, SOFT_ANY, 0, 0),
+	{ "pause", SOFT_MAP_1, 0x90, 0, SOFT_P_F3, SOFT_ANY, 0, 0 },
 	P("cmov", 0F, 40, 4f, SOFT_ANY, MODRM, 0),
 	P("jcc", 0F, 80, 8f, SOFT_ANY, FORM_IMMZ | FORM_NO66, 0),
 	P("setcc", 0F, 90, 9f, SOFT_ANY, MODRM, 0),
@@ -337,7 +362,10 @@ static void put_prefixes(struct native_gen *gen)
 	bool vector = pattern->form & (FORM_SSE | FORM_X87);
 
 	bool code16 = gen->out->bits == 16;
-	bool other_size = !vector && !(pattern->form & FORM_NO66) && chance(gen, code16 ? 50 : 25);
+	/* Jumps of 64-bit code have one size, BSWAP one that is undefined. */
+	bool one_size = pattern->form & FORM_NO66 &&
+		(gen->out->bits == 64 || pattern->form & FORM_OPREG);
+	bool other_size = !vector && !one_size && chance(gen, code16 ? 50 : 25);
 
 	gen->operand16 = other_size != code16;
 	gen->address32 = memory && gen->out->bits != 32 && chance(gen, code16 ? 30 : 10);
@@ -353,6 +381,9 @@ static void put_prefixes(struct native_gen *gen)
 	if (pattern->prefix == SOFT_P_F3 || pattern->prefix == SOFT_P_F2)
 		put8(gen, pattern->prefix == SOFT_P_F3 ? 0xf3 : 0xf2);
 	gen->rex = gen->out->bits == 64 && chance(gen, 60) ? 0x40 | (uint8_t)below(gen, 16) : 0;
+	/* PAUSE with REX.B is XCHG with R8 to some processors. */
+	if (pattern->opcode == 0x90 && pattern->prefix == SOFT_P_F3)
+		gen->rex &= 0xfe;
 }
 
 /* 16-bit forms: two registers at most, whose upper halves are of no account. */
@@ -759,4 +790,13 @@ unsigned native_gen_select(struct native_gen *gen, const char *prefix)
 		if (strncmp(gen->patterns[i].name, prefix, strlen(prefix)) == 0)
 			gen->selected[gen->selected_count++] = i;
 	return gen->selected_count;
+}
+
+const struct native_pattern *native_gen_select_one(struct native_gen *gen, unsigned number)
+{
+	if (number >= gen->count)
+		return NULL;
+	gen->selected[0] = number;
+	gen->selected_count = 1;
+	return &gen->patterns[number];
 }

@@ -50,6 +50,8 @@ struct native_gen *native_gen_create(uint64_t seed);
 void native_gen_destroy(struct native_gen *gen);
 /* Only patterns whose name begins so. Answers how many there are. */
 unsigned native_gen_select(struct native_gen *gen, const char *prefix);
+/* Only the pattern of that number; NULL: there are not so many. */
+const struct native_pattern *native_gen_select_one(struct native_gen *gen, unsigned number);
 /* Makes a case; the pattern that it is one of. */
 const struct native_pattern *native_gen_case(struct native_gen *gen, struct native_case *out);
 

@@ -172,13 +172,15 @@ static uint64_t undefined_flags(const struct native_pattern *pattern, const stru
 	return pattern->reg < 4 ? SOFT_OF : SOFT_OF | SOFT_AF | ((count & 31) >= 8 ? SOFT_CF : 0);
 }
 
-/* Where CALL to an address that is not canonical may have left where it came from. */
+/* Where CALL to an address that there is not may have left where it came from. */
 static bool is_call_return(
 	const struct native_pattern *pattern, const struct native_case *at, unsigned offset)
 {
-	uint64_t from = at->before.regs[SOFT_RSP] - NATIVE_WINDOW - offset;
+	uint64_t base = at->bits == 16 ? NATIVE_SEGMENT : 0, sp = at->before.regs[SOFT_RSP];
+	uint64_t from = base + (at->bits == 16 ? (uint16_t)sp : sp) - NATIVE_WINDOW - offset;
 
-	return pattern->opcode == 0xff && pattern->reg == 2 && at->vector == 13 && from < 16;
+	return ((pattern->opcode == 0xff && pattern->reg == 2) || pattern->opcode == 0xe8) &&
+		at->vector == 13 && from < 16;
 }
 
 /* x87 stores nothing when it has an exception to tell: some processors look at the address before. */
