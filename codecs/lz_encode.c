@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "codecs/lz_format.h"
 #include "codecs/lz_match.h"
@@ -14,6 +13,7 @@
 #include "core/util.h"
 #include "core/wire.h"
 
+#define UNITS_BEHIND  LZ_MATCH_BEHIND
 #define HASH_BITS_MIN 8
 #define HASH_BITS_MAX 14
 #define MISSES        64u /* units without a match that make the search's step one longer */
@@ -33,7 +33,7 @@ static inline uint32_t hash_at(enum lz_unit unit, const uint8_t *p, uint32_t bit
 	return (uint32_t)(v * 0x9e3779b97f4a7c15u >> (64 - bits));
 }
 
-static inline void put_literals(
+static inline __attribute__((always_inline)) void put_literals(
 	struct sink *sink, enum lz_unit unit, const uint8_t *p, uint32_t count)
 {
 	while (count > 0) {
@@ -57,24 +57,41 @@ static inline void put_literals(
 	}
 }
 
-static inline void put_match(
+/* Before most matches there are few literals, or none: four are copied in any case, since a branch would
+ * often be mispredicted. */
+static inline __attribute__((always_inline)) void put_few_literals(
+	struct sink *sink, enum lz_unit unit, const uint8_t *p, uint32_t count)
+{
+	if (unit != LZ_UNIT_RGB || count > 4) {
+		put_literals(sink, unit, p, count);
+		return;
+	}
+	sink->at[0] = (uint8_t)(count - 1);
+	for (uint32_t i = 0; i < 4; i++)
+		memcpy(sink->at + 1 + 3 * i, p + 4 * (size_t)i, 4);
+	sink->at += 3 * count + (count > 0);
+}
+
+/* Stores what may follow, and goes on behind what does. */
+static inline __attribute__((always_inline)) void put_match(
 	struct sink *sink, enum lz_unit unit, uint32_t distance, uint32_t length)
 {
 	uint32_t coded = length - lz_length_bias(unit);
 	bool far = distance >= LZ_DISTANCE_FAR;
-	uint32_t low = far ? LZ_DISTANCE_FAR - 1 : distance - 1;
+	uint32_t low = far ? LZ_DISTANCE_FAR - 1 : distance - 1, rest = distance - LZ_DISTANCE_FAR;
 
 	*sink->at++ = (uint8_t)(MIN(coded, 7u) << 5 | low >> 8);
-	if (coded >= 7) {
+	if (__builtin_expect(coded >= 7 + 255, 0)) {
 		for (coded -= 7; coded >= 255; coded -= 255)
 			*sink->at++ = 255;
-		*sink->at++ = (uint8_t)coded;
+		coded += 7;
 	}
-	*sink->at++ = (uint8_t)low;
-	if (far) {
-		*sink->at++ = (uint8_t)((distance - LZ_DISTANCE_FAR) >> 8);
-		*sink->at++ = (uint8_t)(distance - LZ_DISTANCE_FAR);
-	}
+	*sink->at = (uint8_t)(coded - 7);
+	sink->at += coded >= 7;
+	sink->at[0] = (uint8_t)low;
+	sink->at[1] = (uint8_t)(rest >> 8);
+	sink->at[2] = (uint8_t)rest;
+	sink->at += far ? 3 : 1;
 }
 
 /* The shortest match that is no longer than its literals, with two bytes more for far ones. */
@@ -94,70 +111,11 @@ static inline bool unit_equal(enum lz_unit unit, const uint8_t *a, const uint8_t
 	return *a == *b;
 }
 
-struct search {
-	uint32_t last[1u << HASH_BITS_MAX]; /* place + 1; 0: none */
-};
-
-/* A small picture needs no large table, which would take longer to clear than to use. */
-static uint32_t hash_bits(uint32_t count)
-{
-	uint32_t bits = HASH_BITS_MIN;
-
-	while (bits < HASH_BITS_MAX && count >> bits)
-		bits++;
-	return bits;
-}
-
-/* The units lie at p, followed by at least 8 bytes that may be read. */
-static inline void compress(struct sink *sink, enum lz_unit unit, const uint8_t *p, uint32_t count,
-	struct search *search)
-{
-	uint32_t size = lz_unit_bytes(unit), at = 0, literals_from = 0, bits = hash_bits(count);
-
-	memset(search->last, 0, sizeof(search->last[0]) << bits);
-	while (at < count) {
-		const uint8_t *here = p + (size_t)at * size;
-		uint32_t distance = 1, length = 0, hash, ref;
-
-		if (at > 0 && unit_equal(unit, here, here - size) && count - at >= 3)
-			length = lz_match_length(size, here, here - size, count - at);
-		if (length < 3) {
-			length = 0;
-			hash = hash_at(unit, here, bits);
-			ref = search->last[hash];
-			search->last[hash] = at + 1;
-			distance = at + 1 - ref;
-			if (ref && distance < LZ_DISTANCE_END &&
-				unit_equal(unit, here, here - (size_t)distance * size))
-				length = lz_match_length(
-					size, here, here - (size_t)distance * size, count - at);
-		}
-		if (length < shortest_match(unit, distance)) {
-			/* Where nothing is found for long, as in photographs, it looks less often. */
-			at += 1 + MIN((at - literals_from) / MISSES, STEP_MAX);
-			continue;
-		}
-		put_literals(sink, unit, p + (size_t)literals_from * size, at - literals_from);
-		put_match(sink, unit, distance, length);
-		at += length;
-		literals_from = at;
-		/* What follows a match begins with its last units: remember those. */
-		search->last[hash_at(unit, p + (size_t)(at - 1) * size, bits)] = at;
-	}
-	put_literals(sink, unit, p + (size_t)literals_from * size, count - literals_from);
-}
-
-static void compress_units(struct sink *sink, enum lz_unit unit, const uint8_t *p, uint32_t count,
-	struct search *search)
-{
-	switch (unit) {
-	case LZ_UNIT_BYTE: compress(sink, LZ_UNIT_BYTE, p, count, search); break;
-	case LZ_UNIT_RGB16: compress(sink, LZ_UNIT_RGB16, p, count, search); break;
-	case LZ_UNIT_RGB: compress(sink, LZ_UNIT_RGB, p, count, search); break;
-	}
-}
-
-/* ---- gathering the units ---- */
+/*
+ * ---- gathering the units ----
+ * They are copied, since the guest may change the pixels meanwhile, and matches look back. Of a large
+ * picture only a part is held at a time, as much as the processor's cache holds.
+ */
 
 static void gather_row(
 	enum lz_type type, bool alpha, const uint8_t *row, uint32_t width, uint8_t *restrict units)
@@ -197,27 +155,144 @@ static void gather_row(
 	}
 }
 
+enum {
+	UNITS_KEPT = LZ_DISTANCE_END, /* matches reach back so far */
+	UNITS_AHEAD = 1024, /* more are gathered before fewer than these are left */
+	UNITS_PART = 128 * 1024, /* gathered at once, about */
+};
+
+struct units {
+	uint8_t *data; /* followed by UNITS_BEHIND bytes that may be read */
+	uint32_t capacity;
+	uint32_t count; /* of them held */
+	uint32_t base; /* the first one's place in the picture */
+	/* What they are gathered from. */
+	enum lz_type type;
+	bool alpha;
+	uint32_t width, rows_left, row_units, size;
+	const uint8_t *row;
+	ptrdiff_t stride;
+};
+
+/* Gathers what there is room for once the first `gone` units are dropped. */
+static void units_advance(struct units *u, uint32_t gone)
+{
+	memmove(u->data, u->data + (size_t)gone * u->size, (size_t)(u->count - gone) * u->size);
+	u->count -= gone;
+	u->base += gone;
+	for (; u->rows_left && u->capacity - u->count >= u->row_units; u->rows_left--) {
+		gather_row(
+			u->type, u->alpha, u->row, u->width, u->data + (size_t)u->count * u->size);
+		u->row += u->stride;
+		u->count += u->row_units;
+	}
+	memset(u->data + (size_t)u->count * u->size, 0, UNITS_BEHIND);
+}
+
+/* ---- searching ---- */
+
+struct search {
+	uint32_t last[1u << HASH_BITS_MAX]; /* place + 1; 0: none */
+};
+
+/* A small picture needs no large table, which would take longer to clear than to use. */
+static uint32_t hash_bits(uint32_t count)
+{
+	uint32_t bits = HASH_BITS_MIN;
+
+	while (bits < HASH_BITS_MAX && count >> bits)
+		bits++;
+	return bits;
+}
+
+/* How far the match goes on beyond the units held, of which `at` is the end. */
+static uint32_t match_beyond(struct units *u, uint32_t *at, uint32_t distance)
+{
+	uint32_t length = 0, more;
+
+	do {
+		const uint8_t *here;
+
+		units_advance(u, *at - MIN(*at, (uint32_t)UNITS_KEPT));
+		*at = MIN(*at, (uint32_t)UNITS_KEPT);
+		here = u->data + (size_t)*at * u->size;
+		more = lz_match_length_wide(
+			u->size, here, here - (size_t)distance * u->size, u->count - *at);
+		*at += more;
+		length += more;
+	} while (u->rows_left && *at == u->count);
+	return length;
+}
+
+static inline __attribute__((always_inline)) void compress(
+	struct sink *sink, enum lz_unit unit, struct units *u, uint32_t bits, struct search *search)
+{
+	uint32_t size = lz_unit_bytes(unit), at = 0, literals_from = 0, whole, gone;
+
+	memset(search->last, 0, sizeof(search->last[0]) << bits);
+more:
+	for (uint32_t end = u->count - (u->rows_left ? UNITS_AHEAD : 0); at < end;) {
+		const uint8_t *here = u->data + (size_t)at * size;
+		uint32_t place = u->base + at, distance = 1, length = 0, hash, ref;
+
+		if (place > 0 && unit_equal(unit, here, here - size) && u->count - at >= 3)
+			length = lz_match_length_wide(size, here, here - size, u->count - at);
+		if (length < 3) {
+			length = 0;
+			hash = hash_at(unit, here, bits);
+			ref = search->last[hash];
+			search->last[hash] = place + 1;
+			distance = place + 1 - ref;
+			if (ref && distance < LZ_DISTANCE_END &&
+				unit_equal(unit, here, here - (size_t)distance * size))
+				length = lz_match_length_wide(
+					size, here, here - (size_t)distance * size, u->count - at);
+		}
+		if (length < shortest_match(unit, distance)) {
+			/* Where nothing is found for long, as in photographs, it looks less often. */
+			at += 1 + MIN((at - literals_from) / MISSES, STEP_MAX);
+			continue;
+		}
+		put_few_literals(
+			sink, unit, u->data + (size_t)literals_from * size, at - literals_from);
+		at += length;
+		if (__builtin_expect(at == u->count && u->rows_left, 0)) {
+			length += match_beyond(u, &at, distance);
+			end = u->count - (u->rows_left ? UNITS_AHEAD : 0);
+		}
+		put_match(sink, unit, distance, length);
+		literals_from = at;
+		/* What follows a match begins with its last units: remember those. */
+		search->last[hash_at(unit, u->data + (size_t)(at - 1) * size, bits)] = u->base + at;
+	}
+	if (u->rows_left) {
+		whole = (MIN(at, u->count) - literals_from) & ~(LZ_LITERALS_MAX - 1u);
+		put_literals(sink, unit, u->data + (size_t)literals_from * size, whole);
+		literals_from += whole;
+		gone = literals_from - MIN(literals_from, (uint32_t)UNITS_KEPT);
+		units_advance(u, gone);
+		at -= gone;
+		literals_from -= gone;
+		goto more;
+	}
+	put_literals(sink, unit, u->data + (size_t)literals_from * size, u->count - literals_from);
+}
+
+static void compress_units(struct sink *sink, enum lz_unit unit, struct units *units, uint32_t bits,
+	struct search *search)
+{
+	switch (unit) {
+	case LZ_UNIT_BYTE: compress(sink, LZ_UNIT_BYTE, units, bits, search); break;
+	case LZ_UNIT_RGB16: compress(sink, LZ_UNIT_RGB16, units, bits, search); break;
+	case LZ_UNIT_RGB: compress(sink, LZ_UNIT_RGB, units, bits, search); break;
+	}
+}
+
 static enum lz_unit unit_of(enum lz_type type, bool alpha)
 {
 	if (type == LZ_RGB16)
 		return LZ_UNIT_RGB16;
 	return !alpha && type >= LZ_RGB24 && type <= LZ_RGBA ? LZ_UNIT_RGB : LZ_UNIT_BYTE;
-}
-
-/* Memory for the units. In large pages, if it is much: touching many small ones for the first time
- * takes longer than compressing a page of text. */
-static uint8_t *units_alloc(size_t size)
-{
-	const size_t large_page = (size_t)2 << 20;
-	uint8_t *units;
-
-	if (size < large_page)
-		return malloc(size);
-	size = ALIGN_UP(size, large_page);
-	units = aligned_alloc(large_page, size);
-	if (units)
-		madvise(units, size, MADV_HUGEPAGE); /* a hint */
-	return units;
 }
 
 /* One stream of the picture: all but alpha, or alpha. */
@@ -226,24 +301,30 @@ static int encode_stream(struct buf *out, enum lz_type type, bool alpha, uint32_
 {
 	enum lz_unit unit = unit_of(type, alpha);
 	uint32_t row_units = lz_is_palette(type) ? lz_row_bytes(type, width) : width;
-	size_t row_bytes = (size_t)row_units * lz_unit_bytes(unit);
 	size_t count = (size_t)row_units * height;
-	uint8_t *units = units_alloc(count * lz_unit_bytes(unit) + 8);
-	/* Each literal may come with a control byte of its own; a match is no longer than its literals. */
-	uint8_t *room = buf_reserve(out, count * (lz_literal_bytes(unit) + 1) + 16);
+	struct units units = { .type = type,
+		.alpha = alpha,
+		.width = width,
+		.rows_left = height,
+		.row_units = row_units,
+		.size = lz_unit_bytes(unit),
+		.row = pixels,
+		.stride = stride };
+	/* Each literal may come with a control byte of its own; a match is no longer than its literals.
+	 * What is stored in any case may lie behind that. */
+	uint8_t *room = buf_reserve(out, count * (lz_literal_bytes(unit) + 1) + 32);
 	struct sink sink = { room };
 
-	if (!units || !room) {
-		free(units);
+	units.capacity = (uint32_t)MIN(count, (size_t)UNITS_KEPT + UNITS_PART);
+	units.data = malloc((size_t)units.capacity * units.size + UNITS_BEHIND);
+	if (!units.data || !room) {
+		free(units.data);
 		return -ENOMEM;
 	}
-	for (uint32_t y = 0; y < height; y++)
-		gather_row(
-			type, alpha, pixels + stride * (ptrdiff_t)y, width, units + row_bytes * y);
-	memset(units + count * lz_unit_bytes(unit), 0, 8);
-	compress_units(&sink, unit, units, (uint32_t)count, search);
+	units_advance(&units, 0);
+	compress_units(&sink, unit, &units, hash_bits((uint32_t)count), search);
 	buf_commit(out, (size_t)(sink.at - room));
-	free(units);
+	free(units.data);
 	return 0;
 }
 

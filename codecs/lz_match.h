@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 static inline uint64_t lz_load64(const uint8_t *p)
 {
@@ -40,5 +43,45 @@ static inline uint32_t lz_match_length(
 		n += size;
 	return (uint32_t)(n / size);
 }
+
+/* The same by vectors. Reads up to LZ_MATCH_BEHIND bytes behind the units. */
+#define LZ_MATCH_BEHIND 32
+
+#ifdef __SSE2__
+
+static inline uint32_t lz_equal_sixteen(const uint8_t *a, const uint8_t *b)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)a);
+	__m128i w = _mm_loadu_si128((const __m128i *)(const void *)b);
+
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v, w));
+}
+
+static inline uint32_t lz_match_length_wide(
+	uint32_t size, const uint8_t *a, const uint8_t *b, uint32_t most)
+{
+	size_t bytes = (size_t)most * size, n = 0;
+
+	for (; n < bytes; n += 32) {
+		uint32_t equal = lz_equal_sixteen(a + n, b + n) |
+			lz_equal_sixteen(a + n + 16, b + n + 16) << 16;
+
+		if (equal != UINT32_MAX) {
+			n += (size_t)__builtin_ctz(~equal);
+			break;
+		}
+	}
+	return (uint32_t)((n < bytes ? n : bytes) / size);
+}
+
+#else
+
+static inline uint32_t lz_match_length_wide(
+	uint32_t size, const uint8_t *a, const uint8_t *b, uint32_t most)
+{
+	return lz_match_length(size, a, b, most);
+}
+
+#endif
 
 #endif
