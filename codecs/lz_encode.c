@@ -15,7 +15,7 @@
 
 #define UNITS_BEHIND  LZ_MATCH_BEHIND
 #define HASH_BITS_MIN 8
-#define HASH_BITS_MAX 14
+#define HASH_BITS_MAX 15
 #define MISSES        64u /* units without a match that make the search's step one longer */
 #define STEP_MAX      1u
 
@@ -156,7 +156,7 @@ static void gather_row(
 }
 
 enum {
-	UNITS_KEPT = LZ_DISTANCE_END, /* matches reach back so far */
+	UNITS_KEPT = 65536, /* matches reach back so far */
 	UNITS_AHEAD = 1024, /* more are gathered before fewer than these are left */
 	UNITS_PART = 128 * 1024, /* gathered at once, about */
 };
@@ -192,7 +192,9 @@ static void units_advance(struct units *u, uint32_t gone)
 /* ---- searching ---- */
 
 struct search {
-	uint32_t last[1u << HASH_BITS_MAX]; /* place + 1; 0: none */
+	/* Places, modulo 65536: the table is to fit into the first cache. What lies further back is
+	 * not found, or taken for something nearer, which then differs. */
+	uint16_t last[1u << HASH_BITS_MAX];
 };
 
 /* A small picture needs no large table, which would take longer to clear than to use. */
@@ -241,9 +243,9 @@ more:
 			length = 0;
 			hash = hash_at(unit, here, bits);
 			ref = search->last[hash];
-			search->last[hash] = place + 1;
-			distance = place + 1 - ref;
-			if (ref && distance < LZ_DISTANCE_END &&
+			search->last[hash] = (uint16_t)place;
+			distance = (uint16_t)(place - ref);
+			if (distance - 1 < place &&
 				unit_equal(unit, here, here - (size_t)distance * size))
 				length = lz_match_length_wide(
 					size, here, here - (size_t)distance * size, u->count - at);
@@ -263,7 +265,8 @@ more:
 		put_match(sink, unit, distance, length);
 		literals_from = at;
 		/* What follows a match begins with its last units: remember those. */
-		search->last[hash_at(unit, u->data + (size_t)(at - 1) * size, bits)] = u->base + at;
+		search->last[hash_at(unit, u->data + (size_t)(at - 1) * size, bits)] =
+			(uint16_t)(u->base + at - 1);
 	}
 	if (u->rows_left) {
 		whole = (MIN(at, u->count) - literals_from) & ~(LZ_LITERALS_MAX - 1u);

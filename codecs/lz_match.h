@@ -60,8 +60,14 @@ static inline uint32_t lz_equal_sixteen(const uint8_t *a, const uint8_t *b)
 static inline uint32_t lz_match_length_wide(
 	uint32_t size, const uint8_t *a, const uint8_t *b, uint32_t most)
 {
-	size_t bytes = (size_t)most * size, n = 0;
+	size_t bytes = (size_t)most * size, n = 8;
+	uint64_t differ = lz_load64(a) ^ lz_load64(b);
 
+	/* Many are short. */
+	if (differ) {
+		n = (size_t)__builtin_ctzll(differ) / 8;
+		return (uint32_t)((n < bytes ? n : bytes) / size);
+	}
 	for (; n < bytes; n += 32) {
 		uint32_t equal = lz_equal_sixteen(a + n, b + n) |
 			lz_equal_sixteen(a + n + 16, b + n + 16) << 16;

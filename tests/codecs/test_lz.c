@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "codecs/lz.h"
+#include "codecs/lz_match.h"
 #include "core/util.h"
 #include "tests/codecs/pictures.h"
 
@@ -72,6 +73,62 @@ static void pictures_come_back(void **state)
 		buf_finish(&stream);
 		free(in);
 		free(out);
+	}
+}
+
+/* Larger than what the encoder holds at a time, with matches and literals over the seams. */
+static void large_pictures_come_back(void **state)
+{
+	static const enum lz_type types[] = { LZ_RGB16, LZ_RGB24, LZ_RGB32, LZ_RGBA, LZ_A8,
+		LZ_PLT8 };
+	enum { FLAT, STRIPES, NOISE, MIXED, FILLS };
+	struct picture_random random = { 31 };
+
+	for (int round = 0; round < (int)ARRAY_SIZE(types) * FILLS; round++) {
+		enum lz_type type = types[round / FILLS];
+		uint32_t width = 600 + picture_random(&random, 3000), height = 2000000 / width;
+		size_t in_stride = in_row_bytes(type, width), stride = lz_row_bytes(type, width);
+		uint8_t *in = malloc(in_stride * height), *out = calloc(height, stride);
+		struct buf stream = { 0 };
+
+		for (size_t i = 0, fill = MIXED; i < in_stride * height; i++) {
+			if (i % 100000 == 0 && round % FILLS == MIXED)
+				fill = picture_random(&random, MIXED);
+			else if (round % FILLS != MIXED)
+				fill = (size_t)(round % FILLS);
+			in[i] = fill == FLAT      ? 7
+				: fill == STRIPES ? (uint8_t)(i / 1000 * 13)
+						  : (uint8_t)picture_random(&random, 256);
+		}
+		assert_int_equal(
+			lz_encode(&stream, type, width, height, true, in, (ptrdiff_t)in_stride), 0);
+		assert_int_equal(
+			lz_decode(buf_bytes(&stream), stream.size, out, (ptrdiff_t)stride), 0);
+		for (uint32_t y = 0; y < height; y++)
+			expect_row(type, in + in_stride * y, out + stride * y, width);
+		if (round % FILLS == FLAT) /* one match */
+			assert_true(stream.size < 100 + 2 * (size_t)width * height / 255);
+		buf_finish(&stream);
+		free(in);
+		free(out);
+	}
+}
+
+static void matches_are_as_long_with_vectors(void **state)
+{
+	struct picture_random random = { 8 };
+	uint8_t a[200 + LZ_MATCH_BEHIND], b[200 + LZ_MATCH_BEHIND];
+
+	for (int round = 0; round < 20000; round++) {
+		uint32_t size = 1u << picture_random(&random, 3);
+		uint32_t most = 1 + picture_random(&random, 200 / size);
+
+		memset(a, 1, sizeof(a));
+		memset(b, 1, sizeof(b));
+		if (round % 3)
+			a[picture_random(&random, sizeof(a))] = 2;
+		assert_int_equal(
+			lz_match_length_wide(size, a, b, most), lz_match_length(size, a, b, most));
 	}
 }
 
@@ -158,6 +215,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pictures_come_back),
+		cmocka_unit_test(large_pictures_come_back),
+		cmocka_unit_test(matches_are_as_long_with_vectors),
 		cmocka_unit_test(far_matches_come_back),
 		cmocka_unit_test(a_peers_stream_is_read),
 		cmocka_unit_test(broken_streams_are_refused_or_harmless),
