@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """The standard Debian guest, stock kernel and stock QXL drivers, on two software CPUs: it comes to its
 login on the serial port and to its desktop; the picture of that, and of what is typed into it through
-our viewer, equals QEMU's with its QXL device in every pixel; the kernel has no complaint; poweroff
-ends the process with code 0. (QEMU's pictures are made once for each image and version of QEMU.)"""
+our viewer, equals QEMU's with its QXL device in every pixel; so does the desktop when X is started
+again with the driver's off-screen surfaces and caches, which are off by default; the kernel has no
+complaint; poweroff ends the process with code 0. (QEMU's pictures are made once for each image and
+version of QEMU, with the defaults.)"""
 import os
 import re
 import time
@@ -17,6 +19,8 @@ KEYS = {" ": "spc", "/": "slash", "|": "shift-backslash"}
 COMPLAINTS = re.compile(r".*(unstable|TSC warp|BUG:|WARNING:|Oops|general protection|invalid opcode|"
 	r"segfault|trap |No irq handler|Kernel panic|not responding|hung_task|blocked for more).*")
 STEPS = ("desktop", "typed")
+SURFACES = r"""Section "Device"\n Identifier "qxl"\n Driver "qxl"\n Option "EnableSurfaces" "True"\n
+ Option "EnableImageCache" "True"\n Option "EnableFallbackCache" "True"\nEndSection\n""".replace("\n", "")
 
 
 def reference_paths(image):
@@ -95,6 +99,16 @@ def type_into(vm, x, pictures):
 	viewer.stop()
 
 
+def start_again_with_surfaces(vm, pictures):
+	"""The login on the screen starts X anew when it ends."""
+	vm.ask("mkdir -p /etc/X11/xorg.conf.d; printf '%s' > /etc/X11/xorg.conf.d/qxl.conf" % SURFACES)
+	vm.type("rm /run/xready; systemctl restart xready; pkill Xorg")
+	vm.expect("XREADY", 120)
+	check_same(lambda: screenshot(vm), pictures["desktop"], "the desktop with off-screen surfaces")
+	said = vm.ask("grep -ohE '(Surfaces|Cache): .*' /var/log/Xorg.0.log")
+	lib.check(said.count("Enabled") == 3, "the driver says that they are on (%r)" % said)
+
+
 def main():
 	lib.need("qemu-system-x86_64", "Xvfb", "xdotool", "spicy-screenshot")
 	image = debian.folder()
@@ -117,6 +131,7 @@ def main():
 		"spicy.ppm")), pictures["desktop"], "the desktop at spicy-screenshot")
 	type_into(vm, x, pictures)
 	check_guest(vm)
+	start_again_with_surfaces(vm, pictures)
 	vm.type("poweroff")
 	lib.check(vm.wait(120) == 0, "poweroff ends the process with code 0")
 	found = COMPLAINTS.search(vm.output())
