@@ -12,6 +12,7 @@ int cmd_run(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
 int cmd_screenshot(int argc, char **argv);
+int cmd_control(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 /* Prints "spicebox: ..." on standard error: one plain line that says what, and what to do. */

@@ -19,6 +19,7 @@ static const struct {
 	{ "serve", cmd_serve, "a VM without a window, served over SPICE" },
 	{ "connect", cmd_connect, "the viewer: show a VM that is served elsewhere" },
 	{ "screenshot", cmd_screenshot, "save what a served VM shows as a PNG file" },
+	{ "control", cmd_control, "change how a VM that runs here sends pictures" },
 	{ "doctor", cmd_doctor, "what this machine offers, and how to mend what it lacks" },
 };
 

@@ -17,6 +17,27 @@ const char server_options_help[] =
 	"      --video auto|all|off\n"
 	"                          what changes fast as a video (auto: what looks like one)\n";
 
+const char *const server_option_names[] = { "image-compression", "jpeg", "video", NULL };
+
+static const char *const compressions[] = {
+	[SPICE_SERVER_COMPRESSION_AUTO] = "auto",
+	[SPICE_SERVER_COMPRESSION_QUIC] = "quic",
+	[SPICE_SERVER_COMPRESSION_LZ] = "lz",
+	[SPICE_SERVER_COMPRESSION_GLZ] = "glz",
+	[SPICE_SERVER_COMPRESSION_LZ4] = "lz4",
+	[SPICE_SERVER_COMPRESSION_OFF] = "off",
+};
+static const char *const jpegs[] = {
+	[SPICE_SERVER_JPEG_AUTO] = "auto",
+	[SPICE_SERVER_JPEG_ALWAYS] = "always",
+	[SPICE_SERVER_JPEG_NEVER] = "never",
+};
+static const char *const videos[] = {
+	[SPICE_SERVER_VIDEO_AUTO] = "auto",
+	[SPICE_SERVER_VIDEO_ALL] = "all",
+	[SPICE_SERVER_VIDEO_OFF] = "off",
+};
+
 /* The number of a name in a list; -EINVAL when it is not there. */
 static int find(const char *const *names, size_t count, const char *name)
 {
@@ -29,24 +50,6 @@ static int find(const char *const *names, size_t count, const char *name)
 int server_options_set(
 	struct server_options *options, const char *name, const char *value, const char **wanted)
 {
-	static const char *const compressions[] = {
-		[SPICE_SERVER_COMPRESSION_AUTO] = "auto",
-		[SPICE_SERVER_COMPRESSION_QUIC] = "quic",
-		[SPICE_SERVER_COMPRESSION_LZ] = "lz",
-		[SPICE_SERVER_COMPRESSION_GLZ] = "glz",
-		[SPICE_SERVER_COMPRESSION_LZ4] = "lz4",
-		[SPICE_SERVER_COMPRESSION_OFF] = "off",
-	};
-	static const char *const jpegs[] = {
-		[SPICE_SERVER_JPEG_AUTO] = "auto",
-		[SPICE_SERVER_JPEG_ALWAYS] = "always",
-		[SPICE_SERVER_JPEG_NEVER] = "never",
-	};
-	static const char *const videos[] = {
-		[SPICE_SERVER_VIDEO_AUTO] = "auto",
-		[SPICE_SERVER_VIDEO_ALL] = "all",
-		[SPICE_SERVER_VIDEO_OFF] = "off",
-	};
 	int number;
 
 	if (!strcmp(name, "image-compression")) {
@@ -70,9 +73,30 @@ int server_options_set(
 	return MIN(number, 0);
 }
 
+const char *server_options_get(const struct server_options *options, const char *name)
+{
+	if (!strcmp(name, "image-compression"))
+		return compressions[options->compression];
+	if (!strcmp(name, "jpeg"))
+		return jpegs[options->jpeg];
+	return strcmp(name, "video") ? NULL : videos[options->video];
+}
+
 void server_options_apply(const struct server_options *options, struct spice_server_config *config)
 {
 	config->compression = options->compression;
 	config->jpeg = options->jpeg;
 	config->video = options->video;
+}
+
+void server_options_change(struct spice_server *server, const struct server_options *old,
+	const struct server_options *now)
+{
+	if (now->compression != old->compression)
+		spice_server_set_compression(server, now->compression);
+	if (now->jpeg != old->jpeg)
+		spice_server_set_jpeg(server, now->jpeg);
+	/* Ends the streams that run: not for nothing. */
+	if (now->video != old->video)
+		spice_server_set_video(server, now->video);
 }

@@ -12,6 +12,7 @@
 
 #include "channels/server/server.h"
 #include "cmd/cmd.h"
+#include "cmd/control.h"
 #include "cmd/listen.h"
 #include "cmd/serial.h"
 #include "cmd/unpack.h"
@@ -40,6 +41,7 @@ struct session {
 	enum machine_engine engine;
 	struct qxl *qxl;
 	struct spice_server *server;
+	struct control *control;
 	uint8_t *kernel;
 	uint8_t *initrd;
 	size_t kernel_bytes;
@@ -141,6 +143,7 @@ static void take_down(void *opaque)
 
 	if (session->window)
 		window_detach(session->window);
+	control_destroy(session->control);
 	spice_server_destroy(session->server);
 	if (session->machine)
 		machine_stop(session->machine);
@@ -328,6 +331,29 @@ static void on_viewers_changed(void *opaque, uint32_t viewers)
 		qxl_set_watched(session->qxl, viewers > 0);
 }
 
+static void on_control(
+	void *opaque, const struct server_options *old, const struct server_options *now)
+{
+	struct session *session = opaque;
+
+	server_options_change(session->server, old, now);
+}
+
+static int start_control(struct session *session)
+{
+	const struct vm_options *o = session->options;
+	int err;
+
+	if (!o->control)
+		return 0;
+	err = control_create(
+		&session->control, session->loop, o->control, &o->server, on_control, session);
+	if (err)
+		cmd_error("cannot make the control socket %s: %s%s", o->control, strerror(-err),
+			err == -EADDRINUSE ? "; something else is there" : "");
+	return err;
+}
+
 static int start_serving(struct session *session)
 {
 	const struct vm_options *o = session->options;
@@ -373,6 +399,8 @@ static int start(struct session *session)
 	err = build_machine(session);
 	if (!err)
 		err = start_serving(session);
+	if (!err)
+		err = start_control(session);
 	if (!err && session->window)
 		err = window_attach(session->window, machine_input(session->machine));
 	if (err)

@@ -35,6 +35,7 @@ enum {
 	OPT_IMAGE_COMPRESSION,
 	OPT_JPEG,
 	OPT_VIDEO,
+	OPT_CONTROL,
 };
 
 static const struct option long_options[] = {
@@ -57,6 +58,7 @@ static const struct option long_options[] = {
 	{ "image-compression", required_argument, NULL, OPT_IMAGE_COMPRESSION },
 	{ "jpeg", required_argument, NULL, OPT_JPEG },
 	{ "video", required_argument, NULL, OPT_VIDEO },
+	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -96,7 +98,9 @@ static void print_help(const char *subcommand)
 	     "      --password-file F   ask viewers for the password in the first line of F\n"
 	     "      --insecure          allow listening beyond this machine without encryption");
 	fputs(server_options_help, stdout);
-	puts("\n"
+	puts("      --control PATH      make a UNIX socket there for 'spicebox control PATH', which\n"
+	     "                          changes the last three while the machine runs\n"
+	     "\n"
 	     "  -v, --verbose           log more (twice: everything)\n"
 	     "  -h, --help              this help");
 }
@@ -177,6 +181,7 @@ static int parse_one(struct vm_options *o, const char *subcommand, int option)
 		return parse_server(o, subcommand, "--image-compression", "image-compression");
 	case OPT_JPEG: return parse_server(o, subcommand, "--jpeg", "jpeg");
 	case OPT_VIDEO: return parse_server(o, subcommand, "--video", "video");
+	case OPT_CONTROL: o->control = optarg; break;
 	case 'h': print_help(subcommand); return 0;
 	default: return cmd_misuse(subcommand);
 	}
@@ -207,6 +212,10 @@ static int check(struct vm_options *o, const char *subcommand)
 	if (o->append && !o->kernel && !o->demo) {
 		cmd_error(
 			"--append needs --kernel (a disk's own boot loader has its own command line)");
+		return cmd_misuse(subcommand);
+	}
+	if (o->control && !strcmp(subcommand, "run") && !o->listen_given) {
+		cmd_error("--control is about what viewers are sent; it needs --port or --listen");
 		return cmd_misuse(subcommand);
 	}
 	if (!o->memory_bytes)

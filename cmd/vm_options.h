@@ -32,6 +32,7 @@ struct vm_options {
 	const char *password_file;
 	bool insecure;
 	struct server_options server;
+	const char *control; /* the path of its socket; NULL: none */
 };
 
 /* Parses argv of `subcommand` ("run" or "serve"). Returns -1 to go on, else the exit code (an error

@@ -116,12 +116,12 @@ class Link:
 class Viewer:
 	"""Main, display and inputs channels of one session."""
 
-	def __init__(self, port, password=""):
+	def __init__(self, port, password="", display_caps=()):
 		self.main = Link(port, MAIN, password=password)
 		self.session = struct.unpack("<I", self.main.wait(MAIN_INIT)[:4])[0]
 		self.main.send(MAIN_ATTACH)
 		self.main.wait(MAIN_CHANNELS)
-		self.display = Link(port, DISPLAY, self.session, password)
+		self.display = Link(port, DISPLAY, self.session, password, channel_caps=display_caps)
 		# Pixmap cache 1 of 1 MiB, GLZ dictionary 1 of 1 Mi pixels.
 		self.display.send(DISPLAY_INIT, struct.pack("<BqBi", 1, 1 << 18, 1, 1 << 18))
 		self.inputs = Link(port, INPUTS, self.session, password)
