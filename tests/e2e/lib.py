@@ -23,6 +23,9 @@ BUILD = os.environ.get("SPICEBOX_BUILD", "build")
 SOURCE = os.environ.get("SPICEBOX_SOURCE", os.path.dirname(os.path.dirname(
 	os.path.dirname(os.path.abspath(__file__)))))
 
+# Where Debian keeps mke2fs, also from those who are not root.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
 _at_end = contextlib.ExitStack()
 
 
