@@ -269,6 +269,69 @@ static inline void put_literals(
 	}
 }
 
+/* ---- gathering ---- */
+
+enum {
+	UNITS_AHEAD = 1024, /* more are gathered before fewer than these are left */
+	UNITS_PART = 64 *
+		1024, /* gathered at once, about: what the processor's cache still holds later */
+};
+
+static void gather_row(enum lz_type type, const uint8_t *row, uint32_t width,
+	uint32_t *restrict colours, uint8_t *restrict alphas)
+{
+	uint32_t word;
+	uint16_t half;
+
+	switch (type) {
+	case LZ_RGB16:
+		for (uint32_t i = 0; i < width; i++) {
+			memcpy(&half, row + 2 * (size_t)i, 2);
+			colours[i] = half & 0x7fff;
+		}
+		return;
+	case LZ_RGB24:
+		for (uint32_t i = 0; i < width; i++) {
+			const uint8_t *pixel = row + 3 * (size_t)i;
+
+			colours[i] = (uint32_t)pixel[0] | (uint32_t)pixel[1] << 8 |
+				(uint32_t)pixel[2] << 16;
+		}
+		return;
+	default:
+		for (uint32_t i = 0; i < width; i++) {
+			memcpy(&word, row + 4 * (size_t)i, 4);
+			colours[i] = word & 0xffffff;
+		}
+		for (uint32_t i = 0; type == LZ_RGBA && i < width; i++)
+			alphas[i] = row[4 * (size_t)i + 3];
+	}
+}
+
+/* The picture, as far as it has been copied to the ring. */
+struct source {
+	enum lz_type type;
+	uint32_t width, rows_left;
+	const uint8_t *row;
+	ptrdiff_t stride;
+	uint32_t *colours; /* where the next row goes to */
+	uint8_t *alphas; /* the same, for RGBA alone */
+};
+
+static void gather_part(struct source *source, uint32_t *gathered)
+{
+	for (uint32_t n = 0; n < UNITS_PART && source->rows_left; n += source->width) {
+		gather_row(
+			source->type, source->row, source->width, source->colours, source->alphas);
+		source->row += source->stride;
+		source->colours += source->width;
+		if (source->type == LZ_RGBA)
+			source->alphas += source->width;
+		source->rows_left--;
+		*gathered += source->width;
+	}
+}
+
 /* ---- searching ---- */
 
 /* The ring's units that matches are looked for in: words, or bytes of alpha. */
@@ -298,6 +361,8 @@ struct search {
 	const uint8_t *ring;
 	struct entry image;
 	uint32_t at; /* units of the picture that are done */
+	uint32_t gathered; /* units of it that are there; all in the second pass, of alpha */
+	struct source source;
 };
 
 /* What the units at `place` are good for. */
@@ -306,7 +371,7 @@ static inline struct reference look(const struct search *s, enum lz_unit unit, u
 	const struct glz_dictionary *d = s->dictionary;
 	const uint8_t *here = s->ring + (size_t)(s->image.start + s->at) * unit_bytes(unit);
 	const uint8_t *there = s->ring + (size_t)place * unit_bytes(unit);
-	uint32_t most = s->image.count - s->at, size;
+	uint32_t most = s->gathered - s->at, size;
 	struct reference ref = { 0 };
 
 	if (unit == LZ_UNIT_BYTE ? lz_load32(here) != lz_load32(there)
@@ -324,7 +389,7 @@ static inline struct reference look(const struct search *s, enum lz_unit unit, u
 		ref.offset = place - other->start;
 		most = MIN(most, other->count - ref.offset);
 	}
-	ref.length = lz_match_length(unit_bytes(unit), here, there, most);
+	ref.length = lz_match_length_wide(unit_bytes(unit), here, there, most);
 	size = 3 + distance_bytes(&ref) + (ref.offset >= GLZ_OFFSET_FAR);
 	if (ref.length * lz_literal_bytes(unit) <= size)
 		ref.length = 0;
@@ -369,12 +434,12 @@ static inline struct reference try(struct search *s, enum lz_unit unit, uint32_t
 /* The length of a run of the unit before; 0 when it is too short to be worth it. */
 static inline uint32_t run_length(const struct search *s, enum lz_unit unit)
 {
-	uint32_t size = unit_bytes(unit), most = s->image.count - s->at, length;
+	uint32_t size = unit_bytes(unit), most = s->gathered - s->at, length;
 	const uint8_t *here = s->ring + (size_t)(s->image.start + s->at) * size;
 
 	if (s->at == 0 || most < 3 || memcmp(here, here - size, size) != 0)
 		return 0;
-	length = lz_match_length(size, here, here - size, most);
+	length = lz_match_length_wide(size, here, here - size, most);
 	return length < 3 + (unit == LZ_UNIT_BYTE) ? 0 : length;
 }
 
@@ -384,6 +449,30 @@ static inline void remember(
 	uint32_t hash = hash_at(unit, ring + (size_t)place * unit_bytes(unit));
 
 	table->entries[hash >> TAG_BITS] = hash << (32 - TAG_BITS) | place;
+}
+
+/* How far a match goes on that reaches the end of what has been gathered. */
+static void extend_beyond(struct search *s, enum lz_unit unit, struct reference *ref)
+{
+	const struct glz_dictionary *d = s->dictionary;
+	const uint32_t size = unit_bytes(unit), here = s->image.start + s->at;
+	uint32_t there = here - ref->offset - 1, limit = s->image.count, more;
+
+	if (ref->image_distance) {
+		const struct entry *other = image_at(d, d->image_count - 1 - ref->image_distance);
+
+		there = other->start + ref->offset;
+		limit = other->count - ref->offset;
+	}
+	do {
+		const uint8_t *a = s->ring + (size_t)(here + ref->length) * size;
+		const uint8_t *b = s->ring + (size_t)(there + ref->length) * size;
+
+		gather_part(&s->source, &s->gathered);
+		more = MIN(s->gathered - s->at, limit) - ref->length;
+		more = lz_match_length_wide(size, a, b, more);
+		ref->length += more;
+	} while (more && s->source.rows_left && s->at + ref->length == s->gathered);
 }
 
 static inline void compress(
@@ -396,6 +485,8 @@ static inline void compress(
 	while (s->at < count) {
 		struct reference ref = { 0 };
 
+		if (s->gathered - s->at < UNITS_AHEAD && s->source.rows_left)
+			gather_part(&s->source, &s->gathered);
 		ref.length = run_length(s, unit);
 		if (!ref.length) {
 			const uint8_t *here = p + (size_t)s->at * size;
@@ -408,6 +499,8 @@ static inline void compress(
 			s->at++;
 			continue;
 		}
+		if (s->at + ref.length == s->gathered && s->source.rows_left)
+			extend_beyond(s, unit, &ref);
 		put_literals(sink, unit, p + (size_t)literals_from * size, s->at - literals_from);
 		put_match(sink, unit, &ref);
 		s->at += ref.length;
@@ -420,37 +513,6 @@ static inline void compress(
 }
 
 /* ---- pictures ---- */
-
-static void gather_row(enum lz_type type, const uint8_t *row, uint32_t width,
-	uint32_t *restrict colours, uint8_t *restrict alphas)
-{
-	uint32_t word;
-	uint16_t half;
-
-	switch (type) {
-	case LZ_RGB16:
-		for (uint32_t i = 0; i < width; i++) {
-			memcpy(&half, row + 2 * (size_t)i, 2);
-			colours[i] = half & 0x7fff;
-		}
-		return;
-	case LZ_RGB24:
-		for (uint32_t i = 0; i < width; i++) {
-			const uint8_t *pixel = row + 3 * (size_t)i;
-
-			colours[i] = (uint32_t)pixel[0] | (uint32_t)pixel[1] << 8 |
-				(uint32_t)pixel[2] << 16;
-		}
-		return;
-	default:
-		for (uint32_t i = 0; i < width; i++) {
-			memcpy(&word, row + 4 * (size_t)i, 4);
-			colours[i] = word & 0xffffff;
-		}
-		for (uint32_t i = 0; type == LZ_RGBA && i < width; i++)
-			alphas[i] = row[4 * (size_t)i + 3];
-	}
-}
 
 static int put_header(struct buf *out, enum lz_type type, uint32_t width, uint32_t height,
 	bool top_down, uint64_t id, uint32_t head_distance)
@@ -506,12 +568,13 @@ int glz_encode(struct glz_dictionary *d, struct buf *out, enum lz_type type, uin
 		type == LZ_RGB16          ? CLASS_RGB16
 			: type == LZ_RGBA ? CLASS_RGBA
 					  : CLASS_RGB);
-	for (uint32_t y = 0; y < height; y++) {
-		size_t to = image->start + (size_t)width * y;
-
-		gather_row(type, pixels + stride * (ptrdiff_t)y, width, d->colours + to,
-			type == LZ_RGBA ? d->alphas + to : NULL);
-	}
+	search.source = (struct source){ .type = type,
+		.width = width,
+		.rows_left = height,
+		.row = pixels,
+		.stride = stride,
+		.colours = d->colours + image->start,
+		.alphas = type == LZ_RGBA ? d->alphas + image->start : NULL };
 	put_header(out, type, width, height, top_down, d->next_id++, d->image_count - 1);
 	sink.at = buf_bytes(out) + out->size;
 	search.ring = (const uint8_t *)d->colours;

@@ -132,6 +132,47 @@ static void pictures_come_back(void **state)
 }
 
 /* The channels of a client bring the pictures in another order; each channel keeps its own. */
+/* Larger than what the encoder gathers at a time: matches and literals over the seams, in the picture and
+ * in earlier ones, and once around the ring. */
+static void large_pictures_come_back(void **state)
+{
+	static const enum lz_type types[] = { LZ_RGB16, LZ_RGB32, LZ_RGBA };
+	enum { WIDTH = 700, HEIGHT = 400, PICTURES = 7, LIMIT = 3 * WIDTH * HEIGHT + 50 };
+	struct picture_random random = { 404 };
+
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		size_t stride = (size_t)WIDTH * pixel_bytes(types[t]), size = stride * HEIGHT;
+		uint8_t *pixels = calloc(1, size);
+		struct glz_dictionary *dictionary;
+		struct glz_window *window;
+
+		assert_int_equal(glz_dictionary_create(&dictionary, LIMIT), 0);
+		assert_int_equal(glz_window_create(&window, LIMIT), 0);
+		for (int n = 0; n < PICTURES; n++) {
+			struct sample s = { types[t], WIDTH, HEIGHT, n % 2, stride, pixels, { 0 } };
+			struct surface *surface;
+
+			/* 0: flat; then a third of it noise; then as before but for a few bytes. */
+			for (size_t i = size / 3; n == 1 && i < size / 3 * 2; i++)
+				pixels[i] = (uint8_t)picture_random(&random, 256);
+			for (int i = 0; n > 1 && i < 3; i++)
+				pixels[picture_random(&random, (uint32_t)size)] ^= 0x11;
+			encode_sample(dictionary, &s);
+			if (n != 1)
+				assert_true(s.stream.size < 20000);
+			assert_int_equal(glz_decode(window, buf_bytes(&s.stream), s.stream.size,
+						 NULL, 0, &surface),
+				0);
+			expect_surface(&s, surface);
+			surface_unref(surface);
+			buf_finish(&s.stream);
+		}
+		glz_dictionary_destroy(dictionary);
+		glz_window_destroy(window);
+		free(pixels);
+	}
+}
+
 static void channels_wait_for_each_other(void **state)
 {
 	enum { PAST = 1 << 17, CHANNELS = 3, COUNT = 400 };
@@ -344,6 +385,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pictures_come_back),
+		cmocka_unit_test(large_pictures_come_back),
 		cmocka_unit_test(channels_wait_for_each_other),
 		cmocka_unit_test(what_was_there_is_not_sent_again),
 		cmocka_unit_test(a_peers_streams_are_read),

@@ -81,7 +81,7 @@ static void large_pictures_come_back(void **state)
 {
 	static const enum lz_type types[] = { LZ_RGB16, LZ_RGB24, LZ_RGB32, LZ_RGBA, LZ_A8,
 		LZ_PLT8 };
-	enum { FLAT, STRIPES, NOISE, MIXED, FILLS };
+	enum { FLAT, STRIPES, NOISE, REPEATED, MIXED, FILLS };
 	struct picture_random random = { 31 };
 
 	for (int round = 0; round < (int)ARRAY_SIZE(types) * FILLS; round++) {
