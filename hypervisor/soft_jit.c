@@ -114,6 +114,21 @@ static void make_enter(struct soft_jit *jit)
 	emit_op(e, 2, 0xff, 4, emit_in(H_RAX));
 }
 
+static void make_leave_op(struct soft_jit *jit, size_t *place, int32_t function)
+{
+	struct emitter *e = &jit->e;
+
+	*place = e->at;
+	store_guest(e);
+	emit_op(e, 3, 0x03, H_RAX, JIT_CPU(jit.page));
+	emit_store(e, 3, jit_slot(SOFT_RIP), H_RAX);
+	emit_load(e, 3, H_RSI, JIT_CPU(jit.arena));
+	emit_op(e, 3, 0x01, H_RCX, emit_in(H_RSI));
+	move(e, H_RDI, H_RBP);
+	epilogue(e);
+	emit_op(e, 2, 0xff, 4, emit_at(H_RSI, function));
+}
+
 static void make_leave(struct soft_jit *jit)
 {
 	struct emitter *e = &jit->e;
@@ -134,15 +149,8 @@ static void make_leave(struct soft_jit *jit)
 			n ? (const void *)(uintptr_t)soft_leave1
 			  : (const void *)(uintptr_t)soft_leave0);
 	}
-	jit->leave_op = e->at;
-	store_guest(e);
-	emit_op(e, 3, 0x03, H_RAX, JIT_CPU(jit.page));
-	emit_store(e, 3, jit_slot(SOFT_RIP), H_RAX);
-	emit_load(e, 3, H_RSI, JIT_CPU(jit.arena));
-	emit_op(e, 3, 0x01, H_RCX, emit_in(H_RSI));
-	move(e, H_RDI, H_RBP);
-	epilogue(e);
-	emit_op(e, 2, 0xff, 4, emit_at(H_RSI, offsetof(struct soft_op, fn)));
+	make_leave_op(jit, &jit->leave_op, (int32_t)offsetof(struct soft_op, fn));
+	make_leave_op(jit, &jit->leave_first, BLOCK(first.fn));
 }
 
 /* Behind an op that was called: translated code goes on. */

@@ -28,6 +28,7 @@ struct soft_jit {
 	size_t enter; /* the function of a translated block's first op */
 	size_t leave; /* out: RIP is set */
 	size_t leave_op; /* goes on with threaded code: ECX: op, EAX: its block, in the page */
+	size_t leave_first; /* the same for a block's first op, whose function is kept elsewhere */
 	size_t leave_link[2]; /* soft_leave0(), soft_leave1(); ECX: op. RIP is set */
 	size_t call_op; /* executes one op's function; as leave_op */
 	struct soft_jit_jump jumps[SOFT_JUMP_SIZE];
@@ -54,6 +55,11 @@ struct jit_slow {
 	size_t back; /* 0: to threaded code for the rest of the block */
 	uint16_t op;
 	bool flags; /* fast code has them in the host's then */
+	bool leaves; /* in any case to threaded code */
+	bool mxcsr_changed; /* MXCSR and vectors that are not in memory */
+	bool mxcsr;
+	uint16_t vectors_changed;
+	uint16_t vectors; /* what fast code has in the host's then */
 };
 
 struct jit {
@@ -67,6 +73,10 @@ struct jit {
 	const struct soft_insn *insn;
 	enum jit_flags flags;
 	bool live; /* flags after this op */
+	bool vectors_on; /* SSE was looked at */
+	bool arithmetic; /* the host's MXCSR is the guest's, and the newer one */
+	uint16_t vectors; /* XMM registers that are in the host's */
+	uint16_t vectors_changed; /* ... and not in memory */
 	unsigned slow_count;
 	struct jit_slow slow[4 * (SOFT_BLOCK_OPS + 4)];
 	uint8_t uses[SOFT_BLOCK_OPS + 4];
@@ -124,6 +134,12 @@ void jit_slow_jump(struct jit *j, size_t where);
 /* False: it is not known. */
 bool jit_integer(struct jit *j); /* soft_jit_integer.c */
 bool jit_move(struct jit *j); /* soft_jit_move.c */
+bool jit_vector(struct jit *j); /* soft_jit_sse.c */
+/* Vectors and MXCSR to memory and back. */
+void jit_vectors_store(struct jit *j, uint16_t which, bool mxcsr);
+void jit_vectors_load(struct jit *j, uint16_t which, bool mxcsr);
+/* All that was changed to memory; the host's registers may be changed then. */
+void jit_vectors_leave(struct jit *j);
 unsigned jit_integer_flags(const struct soft_op *op, const struct soft_insn *insn);
 /* soft_jit_branch.c: the last op, or a push, pop, ... */
 bool jit_stack_op(struct jit *j);

@@ -136,28 +136,30 @@ static void make_request_exits(struct jit *j, const size_t exits[2])
 /* ---- out of line ---- */
 
 /* Ops at which translated code leaves or calls are named by their place in the arena of blocks. The
- * first one's function is another one now. */
-static uint32_t place(const struct jit *j, unsigned index)
+ * first one's function is another one now: a copy of it is called. */
+static void name_op(struct jit *j, const struct soft_op *op)
 {
-	const struct soft_op *op = index ? &j->block->ops[index] : &j->block->first;
-
-	return (uint32_t)((const uint8_t *)op - j->cpu->jit.arena);
+	emit_constant(j->e, H_RCX, (uint32_t)((const uint8_t *)op - j->cpu->jit.arena));
+	emit_constant(j->e, H_RAX, j->begin);
 }
 
-static void to_threaded(struct jit *j, unsigned index, size_t stub, bool call)
+static void call_threaded(struct jit *j, unsigned index)
 {
-	emit_constant(j->e, H_RCX, place(j, index));
-	emit_constant(j->e, H_RAX, j->begin);
-	if (call)
-		emit_call(j->e, stub);
-	else
-		emit_jump(j->e, stub);
+	name_op(j, index ? &j->block->ops[index] : &j->block->first);
+	emit_call(j->e, j->jit->call_op);
+}
+
+static void leave_to_threaded(struct jit *j, unsigned index)
+{
+	name_op(j, &j->block->ops[index]);
+	emit_jump(j->e, index ? j->jit->leave_op : j->jit->leave_first);
 }
 
 static void call_op(struct jit *j)
 {
 	jit_flags_save(j);
-	to_threaded(j, j->index, j->jit->call_op, true);
+	jit_vectors_leave(j);
+	call_threaded(j, j->index);
 	j->flags = JIT_FLAGS_MEMORY;
 }
 
@@ -165,12 +167,16 @@ void jit_slow_code(struct jit *j)
 {
 	for (unsigned i = 0; i < j->slow_count; i++) {
 		const struct jit_slow *slow = &j->slow[i];
+		bool comes_back = slow->back && !slow->leaves;
 
 		emit_patch(j->e, slow->jump, j->e->at);
-		to_threaded(j, slow->op, slow->back ? j->jit->call_op : j->jit->leave_op,
-			slow->back != 0);
-		if (!slow->back)
+		jit_vectors_store(j, slow->vectors_changed, slow->mxcsr_changed);
+		if (!comes_back) {
+			leave_to_threaded(j, slow->op);
 			continue;
+		}
+		call_threaded(j, slow->op);
+		jit_vectors_load(j, slow->vectors, slow->mxcsr);
 		if (slow->flags)
 			load_flags(j->e);
 		emit_jump(j->e, slow->back);
@@ -202,10 +208,12 @@ static void translate_op(struct jit *j)
 	unsigned first = j->slow_count;
 
 	if (!is_known(j->op) || !jit_can_address(j, j->op) ||
-		!(jit_integer(j) || jit_move(j) || jit_stack_op(j)))
+		!(jit_integer(j) || jit_move(j) || jit_stack_op(j) || jit_vector(j)))
 		call_op(j);
 	for (unsigned i = first; i < j->slow_count; i++) {
 		j->slow[i].back = j->e->at;
+		j->slow[i].vectors = j->vectors;
+		j->slow[i].mxcsr = j->arithmetic;
 		j->slow[i].flags = j->flags == JIT_FLAGS_HOST || j->flags == JIT_FLAGS_BOTH;
 	}
 }

@@ -301,6 +301,7 @@ void jit_last(struct jit *j)
 {
 	const struct soft_op *op = j->op;
 
+	jit_vectors_leave(j);
 	if (op->fn == soft_op_follow)
 		jump(j, 1);
 	else if (op->fn == soft_op_undefined || op->fn == soft_op_too_long ||

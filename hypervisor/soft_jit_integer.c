@@ -300,8 +300,12 @@ static bool shift(struct jit *j)
 		target = H_RAX;
 		emit_load(j->e, size, H_RAX, to);
 	}
-	if (by_cl) {
-		emit_load(j->e, 2, H_RCX, emit_in(soft_jit_host[SOFT_RCX]));
+	/* Rotates leave OF undefined but for a count of one; as threaded code has it. */
+	if (by_cl || (kind < SHIFT_SHL && count != 1)) {
+		if (by_cl)
+			emit_load(j->e, 2, H_RCX, emit_in(soft_jit_host[SOFT_RCX]));
+		else
+			emit_constant(j->e, H_RCX, count);
 		emit_op(j->e, size, size ? 0xd3 : 0xd2, kind, target >= 0 ? emit_in(target) : to);
 	} else {
 		emit_op(j->e, size, size ? 0xc1 : 0xc0, kind, target >= 0 ? emit_in(target) : to);

@@ -7,7 +7,10 @@ _Static_assert(sizeof(struct soft_tlb_entry) == 32, "an index is shifted by 5");
 
 void jit_slow_jump(struct jit *j, size_t where)
 {
-	j->slow[j->slow_count++] = (struct jit_slow){ .jump = where, .op = (uint16_t)j->index };
+	j->slow[j->slow_count++] = (struct jit_slow){ .jump = where,
+		.op = (uint16_t)j->index,
+		.vectors_changed = j->vectors_changed,
+		.mxcsr_changed = j->arithmetic };
 }
 
 static bool fits(int64_t value)

@@ -275,15 +275,14 @@ static void run(struct world *world, const uint8_t *data, size_t size, uint16_t 
 	memcpy(outcome->watched, world->watched.host, sizeof(outcome->watched));
 }
 
-/* Whether two runs may differ: the clock, random numbers, timers; what shifts and rotates by more than one
- * leave in flags. */
+/* Whether two runs must come to the same: without the clock and random numbers. */
 static bool is_fixed(const uint8_t *data, size_t size)
 {
 	for (size_t i = 9; i < size; i++) {
-		uint8_t byte = data[i];
+		uint8_t next = data[i + 1 < size ? i + 1 : 9];
 
-		if ((byte & 0xfe) == 0xc0 || (byte & 0xfc) == 0xd0 || byte == 0x31 ||
-			byte == 0x32 || byte == 0xf9 || byte == 0xc7 || byte == 0xae)
+		if (data[i] == 0x0f &&
+			(next == 0x31 || next == 0x32 || next == 0x01 || next == 0xc7))
 			return false;
 	}
 	return true;

@@ -97,6 +97,12 @@ static unsigned value(struct sequence *s)
 	return PICK(s, values);
 }
 
+/* Vectors in memory are to be aligned, mostly. */
+static uint8_t displacement(struct sequence *s)
+{
+	return (uint8_t)(below(s, 64) & (chance(s, 70) ? 0x30 : 0x3f));
+}
+
 /* Prefixes, opcode (0x0fXX: of two bytes) and ModRM with any operand; `imm` bytes follow. Byte operands
  * without REX are AH to BH at times. */
 static void put_insn(struct sequence *s, uint8_t prefix, unsigned size, unsigned opcode,
@@ -136,11 +142,11 @@ static void put_insn(struct sequence *s, uint8_t prefix, unsigned size, unsigned
 			put(s, (uint8_t)((uint32_t)disp >> (8 * i)));
 	} else if (form < 4) {
 		put(s, (uint8_t)(0x40 | reg | (base & 7)));
-		put(s, (uint8_t)below(s, 64));
+		put(s, displacement(s));
 	} else {
 		put(s, (uint8_t)(0x40 | reg | 4));
 		put(s, (uint8_t)(scale << 6 | (index & 7) << 3 | (base & 7)));
-		put(s, (uint8_t)below(s, 64));
+		put(s, displacement(s));
 	}
 	put_imm(s, imm);
 }
@@ -301,26 +307,104 @@ static void stack(struct sequence *s)
 	}
 }
 
+/* Opcodes behind 0F, with which prefixes there is one, and what else counts. */
+enum { NP = 0x100, P66 = 0x200, PF3 = 0x400, PF2 = 0x800, ALL = 0xf00, IMM = 0x1000, MEM = 0x2000 };
+static const uint16_t vector_opcodes[] = {
+	0x10 | ALL,
+	0x11 | ALL,
+	0x12 | NP | PF3 | PF2,
+	0x13 | NP | P66 | MEM,
+	0x14 | NP | P66,
+	0x15 | NP | P66,
+	0x16 | NP | PF3,
+	0x17 | NP | P66 | MEM,
+	0x28 | NP | P66,
+	0x29 | NP | P66,
+	0x2a | PF3 | PF2,
+	0x2b | NP | P66 | MEM,
+	0x2c | PF3 | PF2,
+	0x2d | PF3 | PF2,
+	0x2e | NP | P66,
+	0x2f | NP | P66,
+	0x51 | ALL,
+	0x52 | NP | PF3,
+	0x53 | NP | PF3,
+	0x54 | NP | P66,
+	0x55 | NP | P66,
+	0x56 | NP | P66,
+	0x57 | NP | P66,
+	0x58 | ALL,
+	0x59 | ALL,
+	0x5a | ALL,
+	0x5b | NP | P66 | PF3,
+	0x5c | ALL,
+	0x5d | ALL,
+	0x5e | ALL,
+	0x5f | ALL,
+	0x60 | P66,
+	0x61 | P66,
+	0x62 | P66,
+	0x63 | P66,
+	0x64 | P66,
+	0x67 | P66,
+	0x6b | P66,
+	0x6c | P66,
+	0x6d | P66,
+	0x6e | P66,
+	0x6f | P66 | PF3,
+	0x70 | P66 | PF3 | PF2 | IMM,
+	0x74 | P66,
+	0x76 | P66,
+	0x7c | P66 | PF2,
+	0x7d | P66 | PF2,
+	0x7e | P66 | PF3,
+	0x7f | P66 | PF3,
+	0xc2 | ALL | IMM,
+	0xc6 | NP | P66 | IMM,
+	0xd0 | P66 | PF2,
+	0xd1 | P66,
+	0xd4 | P66,
+	0xd6 | P66,
+	0xdb | P66,
+	0xdf | P66,
+	0xe0 | P66,
+	0xe6 | P66 | PF3 | PF2,
+	0xe7 | P66 | MEM,
+	0xeb | P66,
+	0xef | P66,
+	0xf0 | PF2 | MEM,
+	0xf4 | P66,
+	0xfa | P66,
+	0xfb | P66,
+	0xfe | P66,
+};
+
 static void vectors(struct sequence *s)
 {
-	static const uint8_t opcodes[] = { 0x10, 0x28, 0x11, 0x29, 0x6f, 0x7f, 0xd6, 0x7e, 0x6e,
-		0x57, 0x54, 0x58, 0x59, 0x5c, 0x5e, 0x51, 0x5d, 0x5f, 0x5a, 0x2a, 0x2c, 0x2d, 0x2e,
-		0x2f, 0xef, 0xeb, 0xdb, 0xfe, 0xd4, 0xf4, 0x60, 0x62, 0x14, 0x12, 0x13, 0x16, 0x17,
-		0x74, 0x76, 0xd7, 0x5b, 0xe6, 0xfa, 0xfb, 0x15, 0x6c };
-	static const uint8_t shuffles[] = { 0x70, 0xc6, 0xc2 };
 	static const uint8_t prefixes[] = { 0, 0x66, 0xf3, 0xf2 };
-	uint8_t prefix = PICK(s, prefixes);
-	unsigned size = chance(s, 80) ? 2 : 3;
+	unsigned which = PICK(s, vector_opcodes), prefix = below(s, 4);
 
-	if (chance(s, 10))
-		put_insn(s, prefix, size, 0xf00 | PICK(s, shuffles), value(s), chance(s, 40), 1);
+	while (!(which & NP << prefix))
+		prefix = (prefix + 1) & 3;
+	put_insn(s, prefixes[prefix], chance(s, 80) ? 2 : 3, 0xf00 | (which & 0xff), value(s),
+		(which & MEM) || chance(s, 40), which & IMM ? 1 : 0);
+}
+
+/* Shifts by an immediate, masks to general registers. */
+static void vector_registers(struct sequence *s)
+{
+	unsigned opcode = 0xf71 + below(s, 3);
+
+	if (chance(s, 60))
+		put_insn(s, 0x66, 2, opcode, 2 + 2 * below(s, opcode == 0xf73 ? 1 : 3), false, 1);
 	else
-		put_insn(s, prefix, size, 0xf00 | PICK(s, opcodes), value(s), chance(s, 40), 0);
+		put_insn(s, 0x66, 2, chance(s, EVERY_SECOND) ? 0xf50 : 0xfd7, value(s), false, 0);
 }
 
 static void instruction(struct sequence *s)
 {
-	switch (below(s, 15)) {
+	switch (below(s, 19)) {
+	case 15: vector_registers(s); break;
 	case 14: shift_by_one(s); break;
 	case 0 ... 2: arithmetic(s); break;
 	case 3: one_operand(s); break;
@@ -406,7 +490,7 @@ static void make(struct sequence *s)
 	for (unsigned i = 0; i < ARRAY_SIZE(pointers); i++)
 		s->regs[pointers[i]] = pointer(s);
 	for (unsigned i = 0; i < ARRAY_SIZE(indices); i++)
-		s->regs[indices[i]] = chance(s, EVERY_SECOND) ? 2 * below(s, 8) : below(s, 16);
+		s->regs[indices[i]] = chance(s, 70) ? 16 * below(s, 4) : below(s, 16);
 	s->regs[R_RSP] = NATIVE_WINDOW + 8 * (32 + below(s, 40)) + (chance(s, 10) ? 4 : 0);
 	s->regs[R_LOOP] = 1 + below(s, 12);
 	s->flags = (uint32_t)next(s) & SOFT_ARITH;
@@ -562,6 +646,8 @@ int main(int argc, char **argv)
 			continue;
 		if (differences++ < shown) {
 			show_code(&sequence, i);
+			printf("    ends by vector %d at +0x%" PRIx64 "\n", results[0].vector,
+				results[0].regs[SOFT_RIP] - NATIVE_START);
 			compare(&results[0], &results[1], true);
 		}
 	}
