@@ -387,6 +387,9 @@ static void send_create(struct stream *stream)
 
 	stream->created = true;
 	stream->clip_changed = false;
+	log_debug(SERVER_LOG, "stream %u begins: %s, %ux%u at %d,%d", stream->id,
+		stream->codec == VIDEO_VP8 ? "VP8" : "MJPEG", stream->width, stream->height,
+		stream->area.left, stream->area.top);
 	link_send_stream_create(streams->link, SPICE_MSG_DISPLAY_STREAM_CREATE, &msg);
 	sent(streams, 64 + 16 * (size_t)region_count(&stream->clip));
 	streams->server->stats.streams++;

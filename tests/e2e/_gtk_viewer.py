@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A headless real client, spice-gtk's library: _gtk_viewer.py URI. For each path that comes on the
-standard input it writes what it shows there (PPM; an empty file while it shows nothing). It ends with
-its input."""
+standard input it writes what it shows there (PPM; an empty file while it shows nothing). On a line
+"codec N" it tells the server which codec it prefers for videos. It ends with its input."""
 import ctypes
 import os
 import sys
@@ -54,6 +54,11 @@ def on_input(channel, condition, loop):
 	if not path:
 		glib.g_main_loop_quit(pointer(loop))
 		return 0
+	if path.startswith(b"codec "):
+		codecs = (ctypes.c_int * 1)(int(path[6:]))
+		assert spice.spice_display_channel_change_preferred_video_codec_types(pointer(display),
+			codecs, ctypes.c_size_t(1), None), "the server takes no such wish"
+		return 1
 	with open(path + b".part", "wb") as f:
 		f.write(picture() or b"")
 	os.rename(path + b".part", path)

@@ -14,27 +14,6 @@ import lib_spice as spice
 import lib
 
 
-class GtkViewer(lib.Process):
-	"""spice-gtk's library, headless."""
-
-	def __init__(self, port):
-		self.folder = lib.temporary_folder()
-		super().__init__([sys.executable, os.path.join(os.path.dirname(__file__), "_gtk_viewer.py"),
-			"spice://127.0.0.1:%d" % port], name="spice-gtk", stdin=-1)
-		self.asked = 0
-
-	def picture(self):
-		"""What it shows, None for nothing yet."""
-		self.asked += 1
-		path = os.path.join(self.folder, "picture%d.ppm" % self.asked)
-		self.child.stdin.write(path.encode() + b"\n")
-		self.child.stdin.flush()
-		lib.wait_until(lambda: os.path.exists(path), 20, "spice-gtk's answer")
-		shown = lib.read_ppm(path) if os.path.getsize(path) else None
-		os.unlink(path)
-		return shown
-
-
 def compare(name, take, expected, batch):
 	"""Waits for the picture to equal what is expected; tells what differs, and in how many cells."""
 	def equal():
@@ -55,7 +34,7 @@ def main(batches=9, seed=1):
 	append = "test=drawings seed=%d" % seed
 	vm, x = guest.Spicebox(append), lib.XServer()
 	vm.wait_serial("INPUT")
-	gtk = GtkViewer(vm.port)
+	gtk = guest.GtkViewer(vm.port)
 	viewer = lib.Process([lib.SPICEBOX, "connect", "127.0.0.1:%d" % vm.port],
 		env=x.env, name="spicebox connect")
 	lib.wait_until(gtk.picture, 20, "spice-gtk's first picture")

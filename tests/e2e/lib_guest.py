@@ -2,6 +2,7 @@
 """spicebox and QEMU with the test guest in them, for the end-to-end tests."""
 import os
 import re
+import sys
 
 import lib
 
@@ -75,6 +76,30 @@ class QemuGuest(lib.Qemu):
 			with open(self.serial_path, errors="replace") as f:
 				return text in f.read()
 		lib.wait_until(seen, timeout_s, "the guest under QEMU saying %r" % text)
+
+
+class GtkViewer(lib.Process):
+	"""spice-gtk's library, headless."""
+
+	def __init__(self, port, env=None):
+		self.folder = lib.temporary_folder()
+		super().__init__([sys.executable, os.path.join(os.path.dirname(__file__), "_gtk_viewer.py"),
+			"spice://127.0.0.1:%d" % port], name="spice-gtk", stdin=-1, env=env)
+		self.asked = 0
+
+	def say(self, line):
+		self.child.stdin.write(line.encode() + b"\n")
+		self.child.stdin.flush()
+
+	def picture(self):
+		"""What it shows, None for nothing yet."""
+		self.asked += 1
+		path = os.path.join(self.folder, "picture%d.ppm" % self.asked)
+		self.say(path)
+		lib.wait_until(lambda: os.path.exists(path), 20, "spice-gtk's answer")
+		shown = lib.read_ppm(path) if os.path.getsize(path) else None
+		os.unlink(path)
+		return shown
 
 
 def reference(append="test=still"):
