@@ -541,9 +541,9 @@ static bool took(struct display_streams *streams)
 	return true;
 }
 
-bool display_streams_take(struct display_streams *streams, const struct draw *draw)
+bool display_streams_take(struct display_streams *streams)
 {
-	return draw->surface_id == DISPLAY_PRIMARY && took(streams);
+	return took(streams);
 }
 
 bool display_streams_take_dirty(

@@ -31,8 +31,8 @@ int display_streams_create(struct display_streams **out, struct channel *channel
 void display_streams_destroy(struct display_streams *streams);
 
 /* For each drawing and dirty area, after the detector saw it: true when an active stream shows it,
- * so that nothing else is to be sent for it. */
-bool display_streams_take(struct display_streams *streams, const struct draw *draw);
+ * or will once it is copied to where it is seen, so that nothing else is to be sent for it. */
+bool display_streams_take(struct display_streams *streams);
 bool display_streams_take_dirty(
 	struct display_streams *streams, uint32_t surface_id, const struct rect *area);
 

@@ -116,7 +116,7 @@ void display_channel_draw(struct channel *channel, struct draw *draw)
 
 	if (!display->started)
 		return;
-	if (display_streams_take(display->streams, draw))
+	if (display_streams_take(display->streams))
 		display_queue_streamed(&display->queue, draw);
 	else
 		display_queue_draw(&display->queue, draw);

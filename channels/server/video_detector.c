@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "channels/server/video_content.h"
+#include "channels/server/video_source.h"
 #include "core/log.h"
 #include "core/util.h"
 
@@ -81,6 +82,7 @@ struct video_detector {
 	struct state *videos;
 	uint32_t video_count;
 	struct state *took; /* what the last drawing is wholly part of, or NULL */
+	struct video_sources sources;
 	uint64_t ids;
 	struct tile *tiles; /* columns * rows of the primary surface; NULL: there is none */
 	uint32_t *stack; /* as many */
@@ -620,23 +622,6 @@ static void copied(struct video_detector *detector, const struct rect *area)
 	}
 }
 
-static bool is_picture(const struct image *image)
-{
-	return image && image_format_palette(image->format) == 0 && image->format != IMAGE_A8;
-}
-
-/* Whether it brings pixels that a video's frame may consist of. */
-static bool brings_picture(const struct draw *draw)
-{
-	switch (draw->type) {
-	case DRAW_COPY: return is_picture(draw->copy.source.image);
-	case DRAW_OPAQUE: return is_picture(draw->opaque.source.image);
-	case DRAW_ALPHA_BLEND: return is_picture(draw->alpha_blend.source.image);
-	case DRAW_COMPOSITE: return is_picture(draw->composite.source.image);
-	default: return false;
-	}
-}
-
 static bool large_enough(const struct rect *area)
 {
 	return rect_area(area) >= MIN_DRAW && MIN(rect_width(area), rect_height(area)) >= MIN_SIDE;
@@ -648,12 +633,60 @@ static bool ready(struct video_detector *detector, uint32_t surface_id)
 		detector->mode != SPICE_SERVER_VIDEO_OFF;
 }
 
+/* A frame, maybe, that is still to be copied to where it is seen. */
+static void off_screen_drawn(
+	struct video_detector *detector, const struct draw *draw, uint64_t now_ns)
+{
+	const struct rect all = { 0, 0, SURFACE_MAX_SIDE, SURFACE_MAX_SIDE };
+	struct rect area = rect_intersect(&draw->box, &all);
+	struct region part;
+	uint64_t id;
+
+	if (!ready(detector, DISPLAY_PRIMARY) || rect_empty(&area) ||
+		!video_source_is_picture(draw))
+		return;
+	region_of(&part, &area, draw->clipped ? &draw->clip : NULL);
+	id = video_sources_drawn(
+		&detector->sources, draw->surface_id, &part, now_ns - calm_ns, now_ns);
+	for (struct state *v = id ? detector->videos : NULL; v; v = v->next)
+		if (v->base.id == id)
+			detector->took = v;
+	region_finish(&part);
+}
+
+/* Answers whether it brought a picture from an off-screen surface. */
+static bool off_screen_shown(struct video_detector *detector, const struct draw *draw,
+	const struct rect *area, const struct region *clip, uint64_t now_ns)
+{
+	struct region part;
+	struct point shift;
+	uint32_t id;
+	bool picture;
+
+	if (!video_source_of(draw, &id, &shift))
+		return false;
+	region_of(&part, area, clip);
+	picture = video_sources_copied(&detector->sources, id, &part, &shift, now_ns);
+	region_finish(&part);
+	if (!picture || !large_enough(area))
+		return false;
+	picture_drawn(detector, area, clip, now_ns);
+	if (detector->took)
+		video_sources_feed(&detector->sources, id, detector->took->base.id,
+			&detector->took->base.area, &shift, now_ns);
+	return true;
+}
+
 void video_detector_draw(struct video_detector *detector, const struct draw *draw, uint64_t now_ns)
 {
 	const struct region *clip = draw->clipped ? &draw->clip : NULL;
 	struct rect area = draw->box;
 
 	detector->took = NULL;
+	if (draw->surface_id != DISPLAY_PRIMARY) {
+		off_screen_drawn(detector, draw, now_ns);
+		return;
+	}
 	if (!ready(detector, draw->surface_id))
 		return;
 	if (clip) {
@@ -664,10 +697,12 @@ void video_detector_draw(struct video_detector *detector, const struct draw *dra
 	area = rect_intersect(&area, &detector->bounds);
 	if (rect_empty(&area))
 		return;
-	if (brings_picture(draw) && large_enough(&area)) {
+	if (video_source_is_picture(draw) && large_enough(&area)) {
 		picture_drawn(detector, &area, clip, now_ns);
 		return;
 	}
+	if (off_screen_shown(detector, draw, &area, clip, now_ns))
+		return;
 	if (draw->type == DRAW_COPY_BITS)
 		copied(detector, &area);
 	other_drawn(detector, &area, clip, now_ns);
@@ -693,8 +728,10 @@ struct video *video_detector_took(const struct video_detector *detector)
 void video_detector_surface(
 	struct video_detector *detector, uint32_t surface_id, const struct surface *surface)
 {
-	if (surface_id != DISPLAY_PRIMARY)
+	if (surface_id != DISPLAY_PRIMARY) {
+		video_sources_forget(&detector->sources, surface_id);
 		return;
+	}
 	end_all(detector);
 	loop_timer_disarm(detector->timer);
 	free(detector->tiles);
@@ -747,6 +784,7 @@ void video_detector_destroy(struct video_detector *detector)
 	if (!detector)
 		return;
 	end_all(detector);
+	video_sources_finish(&detector->sources);
 	loop_timer_remove(detector->timer);
 	loop_idle_remove(detector->idle);
 	free(detector->tiles);
@@ -762,6 +800,7 @@ int video_detector_create(struct video_detector **out, struct loop *loop, struct
 		return -ENOMEM;
 	detector->loop = loop;
 	detector->display = display;
+	video_sources_init(&detector->sources);
 	detector->timer = loop_timer_add(loop, on_timer, detector);
 	detector->idle = loop_idle_add(loop, on_idle, detector);
 	if (!detector->timer || !detector->idle) {

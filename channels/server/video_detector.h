@@ -8,6 +8,8 @@
  * frames, strips, rectangles that change. What is shown there must also look like a moving picture
  * (video_content.h): text is none, however fast it scrolls.
  *
+ * Pictures that are drawn on an off-screen surface count once they are copied to the primary one.
+ *
  * A frame is complete when its drawings cover the area, or no more come for some milliseconds. Its
  * pixels are the hub's at that moment. Loop thread.
  */

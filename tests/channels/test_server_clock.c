@@ -36,6 +36,7 @@ enum {
 	QUIET_TURNS = 8, /* of all loops, before the clock may go on */
 	IDLE_MS = 600, /* that a link may be idle while something is owed */
 	SEEDS = 48,
+	OFF_SCREEN = 40, /* a surface's number */
 	CALM_MS = 500, /* within which a region that calms down is exact */
 };
 
@@ -258,6 +259,7 @@ struct fixture {
 	uint32_t seed;
 	uint32_t number; /* of the round, for messages */
 	uint32_t frame; /* of the film */
+	bool off_screen; /* it is drawn on a surface of its own, and copied */
 	char lost[256]; /* why the viewer lost its link */
 };
 
@@ -443,16 +445,16 @@ static bool row_is_equal(const struct surface *is, const struct surface *should,
 	return true;
 }
 
-/* Whether the viewer shows the primary surface as it is. */
-static bool is_shown(struct fixture *f)
+/* Whether the viewer has the surface as it is. */
+static bool is_shown(struct fixture *f, uint32_t id)
 {
 	struct surface *should, *is;
 	bool equal;
 
 	display_lock(f->display);
 	display_lock(f->viewer_display);
-	should = display_sync(f->display, DISPLAY_PRIMARY, NULL);
-	is = display_sync(f->viewer_display, DISPLAY_PRIMARY, NULL);
+	should = display_sync(f->display, id, NULL);
+	is = display_sync(f->viewer_display, id, NULL);
 	equal = is && should && is->width == should->width && is->height == should->height;
 	for (uint32_t y = 0; equal && y < should->height; y++)
 		equal = row_is_equal(is, should, y);
@@ -489,16 +491,30 @@ static struct setting random_setting(uint32_t seed)
 	};
 }
 
+static void put(struct fixture *f, struct draw *draw)
+{
+	display_sink(f->display)->ops->draw(display_sink(f->display), draw);
+	draw_unref(draw);
+}
+
 static void show_frames(struct fixture *f, uint32_t first, uint32_t count)
 {
 	struct rect area = rect_make(40, 30, 320, 240);
 	struct point origin = { 40, 30 };
 
 	for (uint32_t i = first; i < first + count; i++) {
-		struct draw *draw = film_draw(film_pixel, i, origin, &area);
+		struct draw *draw = film_draw(film_pixel, i, origin, &area), *copy;
 
-		display_sink(f->display)->ops->draw(display_sink(f->display), draw);
-		draw_unref(draw);
+		if (f->off_screen) {
+			draw->surface_id = OFF_SCREEN;
+			assert_int_equal(draw_create(&copy, DRAW_COPY, DISPLAY_PRIMARY, &area), 0);
+			copy->copy.source.surface_id = OFF_SCREEN;
+			copy->copy.area = area;
+			copy->copy.rop.op = ROP_PUT;
+		}
+		put(f, draw);
+		if (f->off_screen)
+			put(f, copy);
 		pass(f, 40 * MS);
 	}
 }
@@ -528,14 +544,14 @@ static void test_nothing_is_forgotten(void **state)
 		struct fixture *f = fixture_create(&setting, seed);
 
 		viewer_open(f, &setting);
-		for (uint32_t round = 0; round < 4; round++) {
+		for (uint32_t round = 0; round < 2; round++) {
 			play(f);
 			if (round % 2 == 0)
 				continue;
 			rest(f);
 			pass(f, 2 * S); /* what was taken for a video ends */
 			rest(f);
-			if (!is_shown(f))
+			if (!is_shown(f, DISPLAY_PRIMARY))
 				fail_msg("seed %u: not the pixels that are due", seed);
 		}
 		fixture_destroy(f);
@@ -546,34 +562,70 @@ static void test_nothing_is_forgotten(void **state)
 
 /* Whenever it ends, and whatever the viewer was sent of it, the last frame is shown exactly soon
  * after. */
-static void test_calm(void **state)
+static void check_calm(struct fixture *f)
 {
-	struct setting setting = { .rate = 12500000, .delay_ns = 2 * MS, .cache_bytes = 4 << 20 };
-	struct fixture *f = fixture_create(&setting, 1);
 	struct spice_server_stats stats;
-	uint32_t frame = 0;
 
-	(void)state;
-	viewer_open(f, &setting);
-	rest(f);
 	for (uint32_t i = 0; i < 12; i++) {
 		uint64_t frames, last_ns, calm_ns;
 
-		show_frames(f, frame, 40);
-		frame += 40;
+		show_frames(f, f->frame, 40);
+		f->frame += 40;
 		spice_server_stats(f->server, &stats);
 		frames = stats.frames.count;
-		show_frames(f, frame, 5 + i);
-		frame += 5 + i;
+		show_frames(f, f->frame, 5 + i);
+		f->frame += 5 + i;
 		spice_server_stats(f->server, &stats);
 		assert_true(stats.frames.count > frames);
 		last_ns = now_ns - 40 * MS;
-		while (!is_shown(f) && now_ns - last_ns < 10 * S)
+		while (!is_shown(f, DISPLAY_PRIMARY) && now_ns - last_ns < 10 * S)
 			pass(f, 5 * MS);
 		calm_ns = now_ns - last_ns;
 		assert_true(calm_ns <= CALM_MS * MS);
 		pass(f, (1 + i) * 70 * MS);
 	}
+}
+
+static void test_calm(void **state)
+{
+	struct setting setting = { .rate = 12500000, .delay_ns = 2 * MS, .cache_bytes = 4 << 20 };
+	struct fixture *f = fixture_create(&setting, 1);
+
+	(void)state;
+	viewer_open(f, &setting);
+	rest(f);
+	check_calm(f);
+	fixture_destroy(f);
+}
+
+/* The same of one that is copied from a surface of its own. While it plays, nothing goes there. */
+static void test_off_screen(void **state)
+{
+	struct setting setting = { .rate = 12500000, .delay_ns = 2 * MS, .cache_bytes = 4 << 20 };
+	struct fixture *f = fixture_create(&setting, 1);
+	struct display_sink *sink = display_sink(f->display);
+	struct spice_server_stats before, after;
+	struct surface *surface;
+
+	(void)state;
+	f->off_screen = true;
+	assert_int_equal(surface_create(&surface, SURFACE_XRGB8888, 400, 300), 0);
+	sink->ops->surface_create(sink, OFF_SCREEN, surface);
+	surface_unref(surface);
+	viewer_open(f, &setting);
+	rest(f);
+	check_calm(f);
+	show_frames(f, f->frame, 20);
+	spice_server_stats(f->server, &before);
+	show_frames(f, f->frame + 20, 20);
+	spice_server_stats(f->server, &after);
+	assert_in_range(after.frames.count - before.frames.count, 15, 25);
+	assert_int_equal(after.draws_as_commands, before.draws_as_commands);
+	assert_int_equal(after.draws_as_pixels, before.draws_as_pixels);
+	pass(f, S);
+	rest(f);
+	assert_true(is_shown(f, DISPLAY_PRIMARY));
+	assert_true(is_shown(f, OFF_SCREEN));
 	fixture_destroy(f);
 }
 
@@ -582,6 +634,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_forgotten),
 		cmocka_unit_test(test_calm),
+		cmocka_unit_test(test_off_screen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,8 @@ struct fixture {
 	struct rect frames[FRAMES_MAX]; /* of the parts that came */
 	uint32_t frame_count;
 	uint32_t seed;
-	bool streaming; /* drawings on the primary surface are shown by a stream */
+	/* Drawings on the primary surface, and one that it is copied from, are shown by a stream. */
+	bool streaming;
 };
 
 static struct fixture *of_sink(struct display_sink *sink)
@@ -69,7 +70,7 @@ static void on_draw(struct display_sink *sink, struct draw *draw)
 
 	if (!f->queue_lives)
 		return;
-	if (f->streaming && draw->surface_id == DISPLAY_PRIMARY)
+	if (f->streaming && draw->surface_id <= 1)
 		display_queue_streamed(&f->queue, draw);
 	else
 		display_queue_draw(&f->queue, draw);

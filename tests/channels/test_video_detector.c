@@ -368,6 +368,109 @@ static void test_subtitles(void **state)
 	assert_in_range(f->shown_changes, 2, 10);
 }
 
+/* ---- off-screen ---- */
+
+enum { OFF = 1, OFF_X = 30, OFF_Y = 20 }; /* where the film lies on its surface */
+
+static void off_screen_surface(struct fixture *f)
+{
+	struct surface *surface;
+
+	assert_int_equal(surface_create(&surface, SURFACE_XRGB8888, 500, 300), 0);
+	display_sink(f->display)->ops->surface_create(display_sink(f->display), OFF, surface);
+	video_detector_surface(f->detector, OFF, surface);
+	surface_unref(surface);
+}
+
+/* Answers whether it need not be shown before the video is. */
+static bool draw_off_screen(struct fixture *f, uint32_t frame, const struct rect *film,
+	uint32_t (*pixel)(uint32_t frame, uint32_t x, uint32_t y))
+{
+	struct rect at = rect_make(OFF_X, OFF_Y, rect_width(film), rect_height(film));
+	struct draw *draw = film_draw(pixel, frame, (struct point){ OFF_X, OFF_Y }, &at);
+
+	draw->surface_id = OFF;
+	return put(f, draw);
+}
+
+static bool show_off_screen(struct fixture *f, const struct rect *film)
+{
+	struct draw *draw;
+
+	assert_int_equal(draw_create(&draw, DRAW_COPY, 0, film), 0);
+	draw->copy.source.surface_id = OFF;
+	draw->copy.area = rect_make(OFF_X, OFF_Y, rect_width(film), rect_height(film));
+	draw->copy.rop.op = ROP_PUT;
+	return put(f, draw);
+}
+
+/* A film that is drawn on a surface of its own and then copied to where it is seen. */
+static void test_off_screen(void **state)
+{
+	struct fixture *f = *state;
+	const struct rect film = { 50, 70, 371, 250 };
+	struct pixel_rows *picture;
+
+	off_screen_surface(f);
+	for (uint32_t i = 0; i < 10; i++, next_frame(f)) {
+		bool drawn = draw_off_screen(f, i, &film, film_pixel);
+		bool shown = show_off_screen(f, &film);
+
+		if (i >= 5)
+			assert_true(drawn && shown);
+	}
+	assert_int_equal(f->begun, 1);
+	assert_rect(f->area, 50, 70, 371, 250);
+	assert_int_equal(video_picture(f->detector, f->video, &picture), 0);
+	for (uint32_t y = 0; y < 180; y += 7) {
+		uint32_t row[321];
+
+		memcpy(row, picture->rows[y], sizeof(row));
+		for (uint32_t x = 0; x < 321; x++)
+			assert_int_equal(row[x] & 0xffffff, film_pixel(9, x, y));
+	}
+	pixel_rows_unref(picture);
+	/* What is drawn elsewhere on that surface is no part of it, nor is anything once it is
+	 * copied no more. */
+	assert_false(draw_off_screen(f, 10, &(struct rect){ 50, 70, 380, 250 }, film_pixel));
+	assert_true(draw_off_screen(f, 10, &film, film_pixel));
+	for (uint32_t i = 0; i < 8; i++)
+		next_frame(f);
+	assert_false(draw_off_screen(f, 11, &film, film_pixel));
+	video_detector_surface(f->detector, OFF, NULL);
+}
+
+/* Copies of what did not change, of other drawings, and of text are none. */
+static void test_off_screen_is_none(void **state)
+{
+	struct fixture *f = *state;
+	const struct rect film = { 50, 70, 371, 250 };
+
+	off_screen_surface(f);
+	draw_off_screen(f, 1, &film, film_pixel);
+	for (uint32_t i = 0; i < 20; i++, next_frame(f)) {
+		struct rect dot = { 40, 30, 50, 40 };
+		struct draw *draw;
+
+		assert_int_equal(draw_create(&draw, DRAW_FILL, OFF, &dot), 0);
+		draw->fill.brush.type = BRUSH_SOLID;
+		draw->fill.brush.color = i;
+		assert_false(put(f, draw));
+		assert_false(show_off_screen(f, &film));
+	}
+	for (uint32_t i = 0; i < 20; i++, next_frame(f)) {
+		assert_false(draw_off_screen(f, i, &film, page_pixel));
+		assert_false(show_off_screen(f, &film));
+	}
+	assert_int_equal(f->begun, 0);
+	/* A film in a window that is copied whole goes as it is drawn. */
+	for (uint32_t i = 0; i < 20; i++, next_frame(f)) {
+		assert_false(draw_off_screen(f, i, &(struct rect){ 50, 70, 200, 170 }, film_pixel));
+		assert_false(show_off_screen(f, &film));
+	}
+	assert_int_equal(f->begun, 0);
+}
+
 static void test_pixels_moved_end_it(void **state)
 {
 	struct fixture *f = *state;
@@ -493,6 +596,8 @@ int main(void)
 		T(test_off),
 		T(test_overlay),
 		T(test_subtitles),
+		T(test_off_screen),
+		T(test_off_screen_is_none),
 		T(test_pixels_moved_end_it),
 		T(test_calm),
 		T(test_surface_goes),
