@@ -51,7 +51,7 @@ typedef void code_fn(struct encoder *e, struct group *g, uint32_t from, uint32_t
 struct encoder {
 	struct quic_family family;
 	uint32_t codes[QUIC_MAX_CODES << 8]; /* items, by code << 8 | value */
-	/* By state and length: the state after the run << 24 | its item. */
+	/* By state and length, filled in as they come: the state after the run << 24 | its item. */
 	uint32_t runs[QUIC_RUN_STATES][SHORT_RUN];
 	struct quic_channel channels[4];
 	uint16_t best[4][256];
@@ -188,15 +188,20 @@ static uint64_t run_item(uint32_t before, uint32_t length, uint32_t *after)
 }
 
 static inline __attribute__((always_inline)) void code_run(
-	const struct encoder *e, struct row_coder *r, uint32_t *state, uint32_t length)
+	struct encoder *e, struct row_coder *r, uint32_t *state, uint32_t length)
 {
-	uint32_t entry;
+	uint32_t entry, after;
 
 	if (length >= SHORT_RUN) {
 		*r->items_end++ = run_item(*state, length, state);
 		return;
 	}
 	entry = e->runs[*state][length];
+	if (__builtin_expect(entry == 0, 0)) {
+		entry = (uint32_t)run_item(*state, length, &after);
+		entry |= after << 24;
+		e->runs[*state][length] = entry;
+	}
 	*r->items_end++ = entry & 0xffffff;
 	*state = entry >> 24;
 }
@@ -351,23 +356,19 @@ static void code_row(struct encoder *e, struct group *g, uint32_t width)
 
 /* ---- a whole picture ---- */
 
-static void tables_init(struct encoder *e, uint32_t bits)
+static void codes_init(struct encoder *e)
 {
-	struct quic_family *family = &e->family;
-	uint32_t after;
+	const struct quic_family *f = &e->family;
 
-	quic_family_init(family, bits);
-	for (uint32_t code = 0; code < bits; code++) {
-		for (uint32_t v = 0; v < 1u << bits; v++)
-			e->codes[code << 8 | v] = quic_family_codeword(family, code, v) << 8 |
-				family->length[v][code];
-	}
-	for (uint32_t state = 0; state < QUIC_RUN_STATES; state++) {
-		for (uint32_t length = 0; length < SHORT_RUN; length++) {
-			uint32_t item = (uint32_t)run_item(state, length, &after);
+	for (uint32_t code = 0; code < f->bits; code++) {
+		uint32_t *codes = e->codes + (code << 8), escape = f->escape[code];
+		uint32_t longest = f->escape_prefix[code] + f->escape_suffix[code];
 
-			e->runs[state][length] = after << 24 | item;
-		}
+		for (uint32_t v = 0; v < escape; v++)
+			codes[v] = (1u << code | (v & ((1u << code) - 1))) << 8 |
+				((v >> code) + code + 1);
+		for (uint32_t v = escape; v < 1u << f->bits; v++)
+			codes[v] = (v - escape) << 8 | longest;
 	}
 }
 
@@ -380,7 +381,8 @@ static int encoder_init(struct encoder *e, enum quic_type type, uint32_t width)
 	if (!quic_type_layout(type, &channels, &bits))
 		return -EINVAL;
 	memset(e, 0, sizeof(*e));
-	tables_init(e, bits);
+	quic_family_init(&e->family, bits);
+	codes_init(e);
 	/* Five rows of words, six of bits, the items, the writer's bytes. */
 	e->memory = calloc(1, (5 * 4 + 1 + 8 * ITEMS_PER_PIXEL) * (size_t)row + bytes);
 	if (!e->memory)

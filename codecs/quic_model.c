@@ -2,6 +2,7 @@
 /* QUIC's codes and model. */
 #include "codecs/quic_model.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #ifdef __x86_64__
 #include <cpuid.h>
@@ -61,22 +62,16 @@ void quic_family_init(struct quic_family *family, uint32_t bits)
 		uint32_t longest = QUIC_LONG_PREFIX(bits);
 		uint32_t prefix = MIN(longest, (1u << (bits - code)) - 1);
 		uint32_t suffix = ceil_log2(values - (prefix << code));
+		uint8_t *length = &family->length[0][code];
 
 		family->escape[code] = prefix << code;
 		family->escape_prefix[code] = prefix;
 		family->escape_suffix[code] = suffix;
-		for (uint32_t v = 0; v < values; v++)
-			family->length[v][code] = (uint8_t)(v < family->escape[code]
-					? (v >> code) + code + 1
-					: prefix + suffix);
+		for (uint32_t v = 0; v < prefix << code; v++)
+			length[v * QUIC_MAX_CODES] = (uint8_t)((v >> code) + code + 1);
+		for (uint32_t v = prefix << code; v < values; v++)
+			length[v * QUIC_MAX_CODES] = (uint8_t)(prefix + suffix);
 	}
-}
-
-uint32_t quic_family_codeword(const struct quic_family *family, uint32_t code, uint32_t value)
-{
-	if (value >= family->escape[code])
-		return value - family->escape[code];
-	return 1u << code | (value & ((1u << code) - 1));
 }
 
 void quic_channel_reset(struct quic_channel *channel, const struct quic_family *family)
@@ -172,9 +167,9 @@ bool quic_type_layout(enum quic_type type, uint32_t *channels, uint32_t *bits)
 	return false;
 }
 
-bool quic_fast_possible(void)
+static bool fast_possible(void)
 {
-#ifdef __x86_64__
+#ifdef QUIC_FAST_TARGET
 	uint32_t eax, ebx, ecx, edx;
 
 	/* Processors without LZCNT take it for another instruction. */
@@ -184,4 +179,18 @@ bool quic_fast_possible(void)
 #else
 	return false;
 #endif
+}
+
+bool quic_fast_possible(void)
+{
+	/* Asked once: in a virtual machine CPUID takes longer than coding a small picture. Whichever
+	 * thread asks, the answer is the same. */
+	static _Atomic int known; /* 0: not yet; 1: no; 2: yes */
+	int answer = atomic_load_explicit(&known, memory_order_relaxed);
+
+	if (!answer) {
+		answer = 1 + fast_possible();
+		atomic_store_explicit(&known, answer, memory_order_relaxed);
+	}
+	return answer == 2;
 }

@@ -30,8 +30,6 @@ struct quic_family {
 };
 
 void quic_family_init(struct quic_family *family, uint32_t bits);
-/* The codeword of a value. Its length is in the family's table. */
-uint32_t quic_family_codeword(const struct quic_family *family, uint32_t code, uint32_t value);
 /* Prefixes of this many zeros and no fewer begin codewords whose suffix is longer than the code. */
 #define QUIC_LONG_PREFIX(bits) (QUIC_MAX_CODE_BITS - (bits))
 
