@@ -633,6 +633,15 @@ static bool ready(struct video_detector *detector, uint32_t surface_id)
 		detector->mode != SPICE_SERVER_VIDEO_OFF;
 }
 
+static struct state *find_id(struct video_detector *detector, uint64_t id)
+{
+	struct state *video = detector->videos;
+
+	while (video && video->base.id != id)
+		video = video->next;
+	return video;
+}
+
 /* A frame, maybe, that is still to be copied to where it is seen. */
 static void off_screen_drawn(
 	struct video_detector *detector, const struct draw *draw, uint64_t now_ns)
@@ -648,28 +657,30 @@ static void off_screen_drawn(
 	region_of(&part, &area, draw->clipped ? &draw->clip : NULL);
 	id = video_sources_drawn(
 		&detector->sources, draw->surface_id, &part, now_ns - calm_ns, now_ns);
-	for (struct state *v = id ? detector->videos : NULL; v; v = v->next)
-		if (v->base.id == id)
-			detector->took = v;
+	detector->took = find_id(detector, id);
 	region_finish(&part);
 }
 
-/* Answers whether it brought a picture from an off-screen surface. */
+/* Answers whether it showed a picture from an off-screen surface. */
 static bool off_screen_shown(struct video_detector *detector, const struct draw *draw,
 	const struct rect *area, const struct region *clip, uint64_t now_ns)
 {
+	enum video_copy copy;
 	struct region part;
 	struct point shift;
+	uint64_t video = 0;
 	uint32_t id;
-	bool picture;
 
 	if (!video_source_of(draw, &id, &shift))
 		return false;
 	region_of(&part, area, clip);
-	picture = video_sources_copied(&detector->sources, id, &part, &shift, now_ns);
+	copy = video_sources_copied(
+		&detector->sources, id, &part, &shift, now_ns - calm_ns, now_ns, &video);
 	region_finish(&part);
-	if (!picture || !large_enough(area))
-		return false;
+	if (copy == VIDEO_COPY_AGAIN)
+		detector->took = find_id(detector, video);
+	if (copy != VIDEO_COPY_PICTURE || !large_enough(area))
+		return detector->took;
 	picture_drawn(detector, area, clip, now_ns);
 	if (detector->took)
 		video_sources_feed(&detector->sources, id, detector->took->base.id,

@@ -146,27 +146,50 @@ static uint64_t region_pixels(const struct region *region)
 	return pixels;
 }
 
-bool video_sources_copied(struct video_sources *sources, uint32_t surface_id,
-	const struct region *region, const struct point *shift, uint64_t now_ns)
+/* Whether all that is read is what a video comes from, to where that is seen. */
+static bool is_fed(struct video_source *source, const struct region *read,
+	const struct point *shift, uint64_t since_ns)
+{
+	struct rect extents = region_extents(read);
+
+	if (!source->video || source->fed_ns < since_ns ||
+		!region_overlaps_rect(read, &source->feeds))
+		return false;
+	if (rect_contains(&source->feeds, &extents) && source->shift.x == shift->x &&
+		source->shift.y == shift->y)
+		return true;
+	source->video = 0;
+	return false;
+}
+
+enum video_copy video_sources_copied(struct video_sources *sources, uint32_t surface_id,
+	const struct region *region, const struct point *shift, uint64_t since_ns, uint64_t now_ns,
+	uint64_t *video)
 {
 	struct video_source *source = find(sources, surface_id);
+	enum video_copy copy = VIDEO_COPY_OTHER;
 	struct region read, fresh;
-	bool picture;
+	bool fed;
 
-	if (!source || region_empty(&source->fresh))
-		return false;
+	if (!source || region_empty(region))
+		return VIDEO_COPY_OTHER;
 	region_init(&read);
 	region_init(&fresh);
 	region_copy(&read, region);
 	region_translate(&read, shift->x, shift->y);
 	region_copy(&fresh, &source->fresh);
 	region_intersect(&fresh, &read);
-	picture = !region_empty(&fresh) && region_pixels(&fresh) >= region_pixels(&read) * 3 / 4;
+	fed = is_fed(source, &read, shift, since_ns);
+	*video = source->video;
+	if (!region_empty(&fresh) && (fed || region_pixels(&fresh) >= region_pixels(&read) * 3 / 4))
+		copy = VIDEO_COPY_PICTURE;
+	else if (fed)
+		copy = VIDEO_COPY_AGAIN;
 	region_subtract(&source->fresh, &read);
 	source->used_ns = now_ns;
 	region_finish(&fresh);
 	region_finish(&read);
-	return picture;
+	return copy;
 }
 
 void video_sources_feed(struct video_sources *sources, uint32_t surface_id, uint64_t video,
@@ -177,6 +200,7 @@ void video_sources_feed(struct video_sources *sources, uint32_t surface_id, uint
 	if (!source)
 		return;
 	source->video = video;
+	source->shift = *shift;
 	source->fed_ns = now_ns;
 	source->feeds = (struct rect){ area->left + shift->x, area->top + shift->y,
 		area->right + shift->x, area->bottom + shift->y };

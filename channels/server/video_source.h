@@ -20,6 +20,7 @@ struct video_source {
 	struct region fresh; /* pictures were drawn there, and not copied yet */
 	uint64_t used_ns;
 	struct rect feeds; /* from there a video was copied, */
+	struct point shift; /* from where it is seen to there, */
 	uint64_t video; /* by its id, */
 	uint64_t fed_ns; /* at that time */
 };
@@ -43,10 +44,18 @@ bool video_source_is_picture(const struct draw *draw);
 /* Whether the drawing is a plain copy from another surface; the pixel drawn at (x, y) is the one at
  * (x + shift.x, y + shift.y) of that. */
 bool video_source_of(const struct draw *draw, uint32_t *surface_id, struct point *shift);
-/* The region was copied to the primary surface (where it is given). Answers whether it brings a
- * picture: whether most of it is fresh, which it then is no more. */
-bool video_sources_copied(struct video_sources *sources, uint32_t surface_id,
-	const struct region *region, const struct point *shift, uint64_t now_ns);
+enum video_copy {
+	VIDEO_COPY_OTHER,
+	VIDEO_COPY_PICTURE, /* most of it is fresh, or some where a video comes from */
+	VIDEO_COPY_AGAIN, /* the video's last frame once more */
+};
+
+/* The region was copied to the primary surface (where it is given): what does that bring? *video is
+ * the one of VIDEO_COPY_AGAIN. What was fresh there is so no more. What is copied from where a video
+ * comes from, but elsewhere, ends that: from now on it is shown as it is drawn. */
+enum video_copy video_sources_copied(struct video_sources *sources, uint32_t surface_id,
+	const struct region *region, const struct point *shift, uint64_t since_ns, uint64_t now_ns,
+	uint64_t *video);
 /* That copy was a part of the video. */
 void video_sources_feed(struct video_sources *sources, uint32_t surface_id, uint64_t video,
 	const struct rect *area, const struct point *shift, uint64_t now_ns);

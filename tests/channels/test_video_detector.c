@@ -433,6 +433,15 @@ static void test_off_screen(void **state)
 	/* What is drawn elsewhere on that surface is no part of it, nor is anything once it is
 	 * copied no more. */
 	assert_false(draw_off_screen(f, 10, &(struct rect){ 50, 70, 380, 250 }, film_pixel));
+	/* The same frame once more; a frame that differs a little. */
+	assert_true(show_off_screen(f, &film));
+	assert_true(show_off_screen(f, &film));
+	assert_true(draw_off_screen(f, 10, &(struct rect){ 50, 70, 250, 110 }, film_pixel));
+	assert_true(show_off_screen(f, &film));
+	/* A window with it, where the viewer would lack the last frames. */
+	assert_false(show_off_screen(f, &(struct rect){ 50, 70, 390, 270 }));
+	assert_false(draw_off_screen(f, 10, &film, film_pixel));
+	assert_true(show_off_screen(f, &film));
 	assert_true(draw_off_screen(f, 10, &film, film_pixel));
 	for (uint32_t i = 0; i < 8; i++)
 		next_frame(f);
