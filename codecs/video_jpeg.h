@@ -13,6 +13,7 @@ enum {
 	VIDEO_JPEG_STEP_MIN = 3, /* at finer ones the transform is too coarse */
 	VIDEO_JPEG_STEP_MAX = 255,
 	VIDEO_JPEG_SMALL = 16, /* values nearer to 0 have words of their own in the tables */
+	VIDEO_JPEG_BITS_BYTES = 16 << 10,
 };
 
 /* By which the transform's outcome is multiplied, in 1/32768, by horizontal frequency first. */
@@ -26,10 +27,10 @@ struct video_jpeg_words {
 	uint32_t small[16][2 * VIDEO_JPEG_SMALL];
 };
 
-/* Where words go. */
+/* Words one after the other, before the file's stuffing. */
 struct video_jpeg_bits {
-	uint8_t *at; /* NULL: there is no room yet */
-	uint64_t waiting; /* the lowest `used` bits */
+	uint8_t *at; /* whole bytes end here */
+	uint64_t waiting; /* the highest `used` bits, fewer than 8 between words */
 	uint32_t used;
 };
 
@@ -43,7 +44,7 @@ struct video_jpeg {
 	int32_t last_dc[3];
 	struct buf *out;
 	struct video_jpeg_bits bits;
-	uint8_t *end; /* of the room there is */
+	uint8_t bytes[VIDEO_JPEG_BITS_BYTES]; /* where `bits` go */
 };
 
 void video_jpeg_init(struct video_jpeg *jpeg);
