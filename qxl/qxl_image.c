@@ -83,6 +83,9 @@ static int read_rows(const struct qxl_parser *parser, const QXLBitmap *bitmap,
 		err = qxl_chain_begin(&chain, parser->slots, bitmap->data);
 	if (!err)
 		err = qxl_chain_read(&chain, NULL, (uint64_t)first * bitmap->stride);
+	/* Whole rows without gaps go at once. */
+	if (!err && top_down && skip == 0 && bytes == bitmap->stride && bytes == image->stride)
+		return qxl_chain_read(&chain, image->data, (uint64_t)bytes * image->height);
 	for (uint32_t i = 0; !err && i < image->height; i++) {
 		uint32_t y = top_down ? i : image->height - 1 - i;
 
