@@ -21,6 +21,7 @@ enum {
 	TINY_PIXELS = 32, /* codecs' headers are more than that */
 	JPEG_PIXELS = 64 * 64,
 	JPEG_SAME_MAX = 700,
+	RUN_PIXELS = 8, /* looked at together */
 	SLOTS = 1024, /* of the table of colours; a power of 2 */
 };
 
@@ -59,33 +60,69 @@ static uint32_t colour_number(
 	return table->numbers[slot] - 1u;
 }
 
+struct two_colours {
+	uint32_t colours[2];
+	uint8_t numbers[2];
+};
+
+/* Writes the numbers of RUN_PIXELS pixels that have one of two colours, without a branch a pixel.
+ * False: some have neither. */
+static inline bool number_run(
+	uint8_t *restrict indices, const uint8_t *restrict pixels, const struct two_colours *two)
+{
+	const uint32_t first = two->colours[0], second = two->colours[1];
+	const uint32_t number = two->numbers[0], change = number ^ two->numbers[1];
+	uint32_t words[RUN_PIXELS], numbers[RUN_PIXELS], others = 0;
+
+	memcpy(words, pixels, sizeof(words));
+	for (uint32_t i = 0; i < RUN_PIXELS; i++) {
+		uint32_t colour = words[i] & 0xffffff;
+		uint32_t is_first = colour == first ? UINT32_MAX : 0;
+		uint32_t is_second = colour == second ? UINT32_MAX : 0;
+
+		others |= ~(is_first | is_second);
+		numbers[i] = number ^ (change & ~is_first);
+	}
+	for (uint32_t i = 0; i < RUN_PIXELS; i++)
+		indices[i] = (uint8_t)numbers[i];
+	return others == 0;
+}
+
 static void count_colours(
 	struct image_traits *traits, const uint8_t *rows, uint32_t stride, uint8_t *indices)
 {
 	struct colour_table table = { .numbers = { 0 } };
-	uint32_t last = load(rows) & 0xffffff, before = last;
-	uint8_t number = (uint8_t)colour_number(&table, traits, last), number_before = number;
+	uint32_t first = load(rows) & 0xffffff;
+	/* The last one, and the one before. */
+	struct two_colours two = { { first, first }, { 0, 0 } };
 
+	colour_number(&table, traits, first);
 	for (uint32_t y = 0; y < traits->height; y++) {
 		const uint8_t *row = rows + (size_t)y * stride;
 
-		for (uint32_t x = 0; x < traits->width; x++) {
-			uint32_t colour = load(row + (size_t)x * 4) & 0xffffff;
-
-			/* Text has runs of two colours. */
-			if (colour != last) {
-				uint32_t n = colour == before
-					? number_before
-					: colour_number(&table, traits, colour);
-
-				if (n == IMAGE_COLOURS_MAX)
-					return;
-				number_before = number;
-				before = last;
-				number = (uint8_t)n;
-				last = colour;
+		for (uint32_t x = 0, end; x < traits->width; x = end) {
+			end = MIN(x + RUN_PIXELS, traits->width);
+			/* Most of a text has two colours. */
+			if (end - x == RUN_PIXELS &&
+				number_run(indices, row + (size_t)x * 4, &two)) {
+				indices += RUN_PIXELS;
+				continue;
 			}
-			*indices++ = number;
+			for (; x < end; x++) {
+				uint32_t colour = load(row + (size_t)x * 4) & 0xffffff;
+
+				if (colour != two.colours[0]) {
+					uint32_t n = colour == two.colours[1]
+						? two.numbers[1]
+						: colour_number(&table, traits, colour);
+
+					if (n == IMAGE_COLOURS_MAX)
+						return;
+					two = (struct two_colours){ { colour, two.colours[0] },
+						{ (uint8_t)n, two.numbers[0] } };
+				}
+				*indices++ = two.numbers[0];
+			}
 		}
 	}
 }

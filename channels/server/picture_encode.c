@@ -110,6 +110,9 @@ static void pack_row(uint8_t *out, const uint8_t *indices, uint32_t width, uint3
 	if (bits == 1)
 		for (; x + 8 <= width; x += 8)
 			*out++ = pack_bits(indices + x);
+	if (bits == 4)
+		for (; x + 2 <= width; x += 2)
+			*out++ = (uint8_t)(indices[x] << 4 | indices[x + 1]);
 	for (uint32_t shift = 8; x < width; x++) {
 		if (shift == 8)
 			*out = 0;
