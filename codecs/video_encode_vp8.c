@@ -23,8 +23,8 @@ enum {
 	THREAD_PIXELS = 1280 * 720, /* larger frames are encoded by two threads */
 	SPEED_BEST = 6,
 	SPEED_WORST = 8, /* beyond this the older reference frames are not looked at */
-	/* The error within a block of 16x16 that is left as it is: 40 dB. */
-	STATIC_THRESHOLD = 1500,
+	/* The error within a block of 16x16 that is left as it is: 36 dB. */
+	STATIC_THRESHOLD = 4000,
 	KEY_FRAME_PERCENT = 900, /* of an average one, at most */
 	INTERVAL_MAX_US = 1000000,
 };
