@@ -201,6 +201,22 @@ class Picture:
 		return "%d of %d pixels differ, the first at (%d, %d): %s and %s" % (
 			count, self.width * self.height, x, y, self.pixel(x, y), other.pixel(x, y))
 
+	def find(self, part):
+		"""Where in the picture another lies, in every pixel: (left, top), or None."""
+		middle = part.height // 2
+		first = part.row(middle)
+		for y in range(middle, self.height):
+			at = self.row(y).find(first)
+			while at >= 0 and at % 3:
+				at = self.row(y).find(first, at + 1)
+			if at < 0:
+				continue
+			left, top = at // 3, y - middle
+			if top + part.height <= self.height and self.crop(left, top, part.width,
+					part.height).difference(part) is None:
+				return left, top
+		return None
+
 	def write_png(self, path):
 		raw = b"".join(b"\0" + self.row(y) for y in range(self.height))
 

@@ -18,22 +18,6 @@ CLIENT = os.path.join(lib.BUILD, "tests/bench/replay-client")
 RECORDINGS = os.path.join(lib.SOURCE, "../shared/traces/*.qxl*")
 
 
-def find(picture, expected):
-	"""Where in the picture the expected one lies, or None."""
-	first = bytes(expected.row(expected.height // 2))
-	for y in range(expected.height // 2, picture.height):
-		at = bytes(picture.row(y)).find(first)
-		while at >= 0 and at % 3:
-			at = bytes(picture.row(y)).find(first, at + 1)
-		if at < 0:
-			continue
-		left, top = at // 3, y - expected.height // 2
-		if top + expected.height <= picture.height and picture.crop(left, top, expected.width,
-				expected.height).difference(expected) is None:
-			return left, top
-	return None
-
-
 def replay(x, trace, pace):
 	name = os.path.basename(trace)
 	folder = lib.temporary_folder()
@@ -53,7 +37,7 @@ def replay(x, trace, pace):
 		name, result["draws"], pace))
 	expected = lib.read_png(canvas)
 	lib.check(expected.colours() > 50, "%s: the end is a rich picture" % name)
-	lib.wait_until(lambda: find(x.picture(window), expected), 20, "remote-viewer's picture of " + name,
+	lib.wait_until(lambda: x.picture(window).find(expected), 20, "remote-viewer's picture of " + name,
 		0.5)
 	lib.check(True, "%s: remote-viewer, there from the beginning, shows it in every pixel" % name)
 	viewer.stop()

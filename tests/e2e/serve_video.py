@@ -3,7 +3,7 @@
 """Our server's videos in a real client, spice-gtk with GStreamer: it says that it knows VP8, is sent VP8
 and decodes it; told that the client prefers MJPEG, the server sends that from then on, and VP8 again when
 asked. What the client shows is near to the guest's frames at that time, and when the video stops it is
-soon the guest's picture in every pixel."""
+soon the guest's picture in every pixel. remote-viewer's window shows the same."""
 import functools
 import math
 import os
@@ -41,10 +41,10 @@ def plasma(frame):
 	return [min(max(value, 0), 255) for value in out]
 
 
-def movie(picture):
-	"""The same pixels of a picture of the screen."""
+def movie(picture, left=0, top=0):
+	"""The same pixels of a picture, in which the screen begins at (left, top)."""
 	return [value for y in range(0, HEIGHT, STEP) for x in range(0, WIDTH, STEP)
-		for value in picture.pixel(LEFT + x, TOP + y)]
+		for value in picture.pixel(left + LEFT + x, top + TOP + y)]
 
 
 def psnr(a, b):
@@ -52,9 +52,8 @@ def psnr(a, b):
 	return 10 * math.log10(255 * 255 / error) if error else 99.0
 
 
-def closest(picture, numbers):
-	"""The frame among those that a picture is most like: (PSNR, number)."""
-	shown = movie(picture)
+def closest(shown, numbers):
+	"""The frame among those that such pixels are most like: (PSNR, number)."""
 	return max((psnr(shown, plasma(number)), number) for number in numbers)
 
 
@@ -78,7 +77,7 @@ def check_codec(vm, client, codec, begun):
 		before = frame_now(vm)
 		picture = client.picture()
 		# Told each 15 frames; shown up to two seconds after it was drawn.
-		found = closest(picture, range(max(before - 90, 0), frame_now(vm) + 16))
+		found = closest(movie(picture), range(max(before - 90, 0), frame_now(vm) + 16))
 		if found[0] < EXACT:  # a frame of a stream
 			seen.append(found)
 		return len(seen) >= 3 and seen[-1][1] >= seen[0][1] + 30
@@ -95,7 +94,8 @@ def decoders(client):
 	return client.output().count("pipeline (vp8dec)")
 
 
-def check_end(vm, client):
+def stop_movie(vm):
+	"""Presses Enter; what the guest shows then."""
 	main = lib_spice.Link(vm.port, lib_spice.MAIN)
 	session = int.from_bytes(main.wait(lib_spice.MAIN_INIT)[:4], "little")
 	inputs = lib_spice.Link(vm.port, lib_spice.INPUTS, session)
@@ -107,6 +107,11 @@ def check_end(vm, client):
 	last = int(re.search(r"movie off (\d+)", vm.serial()).group(1)) - 1
 	quality = psnr(movie(expected), plasma(last))
 	lib.check(quality > EXACT, "the guest shows frame %d (%.1f dB from ours)" % (last, quality))
+	return expected
+
+
+def check_end(vm, client):
+	expected = stop_movie(vm)
 
 	def equal():
 		return client.picture().difference(expected) is None
@@ -117,11 +122,44 @@ def check_end(vm, client):
 	lib.check(equal(), "when the video stops, the client shows the guest's picture in every pixel")
 
 
+def check_window():
+	vm = start()
+	x = lib.XServer()
+	viewer = lib.Process(["remote-viewer", "spice://127.0.0.1:%d" % vm.port], env=x.env)
+	window = x.window("viewer|demo")
+	lib.wait_until(lambda: beginnings(vm), 60, "a stream")
+	begun, pictures = frame_now(vm), []
+
+	def look():
+		before = frame_now(vm)
+		pictures.append((x.picture(window), range(max(before - 90, 0), frame_now(vm) + 16)))
+		return before >= begun + 90
+	lib.wait_until(look, 60, "frames of it", pause_s=0.5)
+	lib.check({stream[0] for stream in beginnings(vm)} == {"VP8"}, "remote-viewer is sent VP8: %s" % (
+		beginnings(vm)[-1],))
+	expected = stop_movie(vm)
+	# Only now is it known where the screen lies in the window.
+	left, top = lib.wait_until(lambda: x.picture(window).find(expected), 15,
+		"the guest's picture in remote-viewer's window", 0.2)
+	lib.check(True, "when the video stops, it shows the guest's picture in every pixel")
+	seen = [closest(movie(picture, left, top), numbers) for picture, numbers in pictures[-4:]]
+	lib.check(min(seen)[0] >= PSNR_MIN and min(seen)[0] < EXACT and len({n for _, n in seen}) > 1,
+		"before, it showed frames %d to %d, at least %.1f dB near" % (seen[0][1], seen[-1][1],
+		min(seen)[0]))
+	viewer.stop()
+	vm.stop()
+
+
+def start():
+	vm = lib_guest.Spicebox("test=movie movie=%dx%d mode=800x600" % (WIDTH, HEIGHT), more=["-vv"])
+	vm.wait_serial("READY")
+	return vm
+
+
 def main():
-	lib.need("spicy")
+	lib.need("spicy", "remote-viewer")
 	with lib.cleanup():
-		vm = lib_guest.Spicebox("test=movie movie=%dx%d mode=800x600" % (WIDTH, HEIGHT), more=["-vv"])
-		vm.wait_serial("READY")
+		vm = start()
 		client = lib_guest.GtkViewer(vm.port,
 			env=dict(os.environ, SPICE_DEBUG="1", G_MESSAGES_DEBUG="all"))
 		lib.wait_until(lambda: re.search(r"handle.*video/x-vp8", client.output()), 60,
@@ -139,6 +177,9 @@ def main():
 		lib.check(decoders(client) > decoding, "and vp8dec is used again")
 		check_end(vm, client)
 		lib.check(client.running() and vm.running(), "client and server run on")
+		client.stop()
+		vm.stop()
+		check_window()
 
 
 main()
