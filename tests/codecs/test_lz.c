@@ -184,15 +184,25 @@ static void broken_streams_are_refused_or_harmless(void **state)
 	struct lz_header header;
 	struct buf stream = { 0 };
 
-	picture_fill(&random, PICTURE_TEXT, pixels, sizeof(pixels), WIDTH * 4, 4);
-	assert_int_equal(lz_encode(&stream, LZ_RGBA, WIDTH, HEIGHT, true, pixels, WIDTH * 4), 0);
-	for (size_t size = 0; size < stream.size; size++) {
-		uint8_t *cut = malloc(size + 1);
+	for (int type = LZ_PLT1_LE; type <= LZ_A8; type++) {
+		uint32_t row = lz_row_bytes((enum lz_type)type, WIDTH);
 
-		memcpy(cut, buf_bytes(&stream), size);
-		assert_int_equal(lz_decode(cut, size, out, WIDTH * 4), -EPROTO);
-		free(cut);
+		picture_fill(&random, type % 2 ? PICTURE_TEXT : PICTURE_NOISE, pixels,
+			sizeof(pixels), WIDTH * 4, 4);
+		buf_clear(&stream);
+		assert_int_equal(lz_encode(&stream, (enum lz_type)type, WIDTH, HEIGHT, true, pixels,
+					 WIDTH * 4),
+			0);
+		for (size_t size = 0; size < stream.size; size++) {
+			uint8_t *cut = malloc(size + 1);
+
+			memcpy(cut, buf_bytes(&stream), size);
+			assert_int_equal(lz_decode(cut, size, out, (ptrdiff_t)row), -EPROTO);
+			free(cut);
+		}
 	}
+	buf_clear(&stream);
+	assert_int_equal(lz_encode(&stream, LZ_RGBA, WIDTH, HEIGHT, true, pixels, WIDTH * 4), 0);
 	bytes = malloc(stream.size);
 	for (int round = 0; round < 5000; round++) {
 		memcpy(bytes, buf_bytes(&stream), stream.size);

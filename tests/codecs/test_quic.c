@@ -132,14 +132,26 @@ static void broken_streams_are_refused_or_harmless(void **state)
 	struct buf stream = { 0 };
 	uint8_t *bytes;
 
-	picture_fill(&random, PICTURE_TEXT, pixels, sizeof(pixels), WIDTH * 4, 4);
-	assert_int_equal(quic_encode(&stream, QUIC_RGBA, WIDTH, HEIGHT, pixels, WIDTH * 4), 0);
-	for (size_t size = 0; size < stream.size - 12; size++) {
-		uint8_t *cut = malloc(size + 1); /* of just that size, for the sanitizer */
+	for (int type = QUIC_GRAY; type <= QUIC_RGBA; type++) {
+		size_t row = (size_t)WIDTH * (type == QUIC_RGB24 ? 4 : pixel_bytes[type]);
 
-		memcpy(cut, buf_bytes(&stream), size);
-		assert_int_equal(quic_decode(cut, size, out, WIDTH * 4), -EPROTO);
-		free(cut);
+		picture_fill(&random, type % 2 ? PICTURE_TEXT : PICTURE_NOISE, pixels,
+			sizeof(pixels), WIDTH * 4, 4);
+		buf_clear(&stream);
+		assert_int_equal(quic_encode(&stream, (enum quic_type)type, WIDTH, HEIGHT, pixels,
+					 WIDTH * 4),
+			0);
+		/* The last words are not needed. */
+		for (size_t size = 0; size < stream.size - 12; size++) {
+			uint8_t *cut = malloc(size + 1); /* of just that size, for the sanitizer */
+
+			memcpy(cut, buf_bytes(&stream), size);
+			for (int fast = 0; fast <= quic_fast_possible(); fast++)
+				assert_int_equal(
+					quic_decode_as(fast, cut, size, out, (ptrdiff_t)row),
+					-EPROTO);
+			free(cut);
+		}
 	}
 	bytes = malloc(stream.size);
 	for (int round = 0; round < 3000; round++) {
