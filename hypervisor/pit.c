@@ -20,6 +20,7 @@ enum {
 	SPEAKER_DATA = 0x02,
 	SPEAKER_REFRESH = 0x10,
 	SPEAKER_OUTPUT = 0x20,
+	POLL_TICKS = 60, /* 50 us: longer than a turn of a loop that looks */
 	REFRESH_TICKS = 18, /* memory refresh every 15 us; the bit toggles */
 };
 
@@ -175,6 +176,9 @@ static void set_count(struct pit_counter *counter, uint16_t value, uint64_t tick
 	counter->next_count = 0;
 	counter->count = count;
 	counter->start = tick;
+	counter->unseen = true;
+	counter->end_told = false;
+	counter->looked = tick;
 	counter->loaded = true;
 	counter->triggered = false;
 	counter->held = !counter->gate && !is_triggered_by_gate(counter);
@@ -206,6 +210,31 @@ static void set_gate(struct pit_counter *counter, bool gate, uint64_t tick)
 		counter->held = true;
 		counter->held_at = tick;
 	}
+}
+
+/* A delay of the counter that only programs look at begins when they first do. They start it, read the
+ * TSC, and wait for its end: were the time between that a CPU without a core of its own may lose there
+ * counted, too, the TSC would seem slow, and so would all that is measured by it be wrong. */
+static void see(struct pit *pit, uint64_t tick)
+{
+	struct pit_counter *counter = &pit->counters[SPEAKER_COUNTER];
+
+	if (counter->unseen && counter->mode == 0 && !counter->held)
+		counter->start = tick;
+	counter->unseen = false;
+}
+
+/* Likewise at the end: who found it over only after having lost the CPU has no right time for that. It
+ * is told once that it is not over yet, and sees by the TSC how long the last turn of its loop took. */
+static bool look(struct pit_counter *counter, uint64_t tick)
+{
+	bool over = output(counter, tick), late = tick - counter->looked > POLL_TICKS;
+
+	counter->looked = tick;
+	if (counter->mode != 0 || !over || counter->end_told)
+		return over;
+	counter->end_told = true;
+	return !late;
 }
 
 /* ---- latches and bytes ---- */
@@ -271,6 +300,8 @@ static void write_control(struct pit *pit, uint8_t value, uint64_t tick)
 {
 	unsigned select = value >> 6;
 
+	if (select == READ_BACK || (value >> 4 & 3) == ACCESS_LATCH)
+		see(pit, tick);
 	if (select != READ_BACK) {
 		if ((value >> 4 & 3) == ACCESS_LATCH)
 			latch_count(&pit->counters[select], tick);
@@ -299,19 +330,21 @@ void pit_reset(struct pit *pit, uint64_t now_ns)
 	}
 }
 
-static uint8_t read_speaker(const struct pit *pit, uint64_t tick)
+static uint8_t read_speaker(struct pit *pit, uint64_t tick)
 {
-	const struct pit_counter *counter = &pit->counters[SPEAKER_COUNTER];
+	struct pit_counter *counter = &pit->counters[SPEAKER_COUNTER];
 
 	return (uint8_t)((counter->gate ? SPEAKER_GATE : 0) | (pit->speaker ? SPEAKER_DATA : 0) |
 		(tick / REFRESH_TICKS & 1 ? SPEAKER_REFRESH : 0) |
-		(output(counter, tick) ? SPEAKER_OUTPUT : 0));
+		(look(counter, tick) ? SPEAKER_OUTPUT : 0));
 }
 
 uint8_t pit_read(struct pit *pit, uint16_t port, uint64_t now_ns)
 {
 	uint64_t tick = tick_at(pit, now_ns);
 
+	if (port == PIT_SPEAKER_PORT || port == PIT_PORT + SPEAKER_COUNTER)
+		see(pit, tick);
 	if (port == PIT_SPEAKER_PORT)
 		return read_speaker(pit, tick);
 	if (port < PIT_PORT || port >= PIT_PORT + PIT_COUNTERS)
@@ -324,6 +357,7 @@ void pit_write(struct pit *pit, uint16_t port, uint8_t value, uint64_t now_ns)
 	uint64_t tick = tick_at(pit, now_ns);
 
 	if (port == PIT_SPEAKER_PORT) {
+		see(pit, tick);
 		pit->speaker = value & SPEAKER_DATA;
 		set_gate(&pit->counters[SPEAKER_COUNTER], value & SPEAKER_GATE, tick);
 	} else if (port == PIT_PORT + PIT_COUNTERS) {

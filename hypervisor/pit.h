@@ -23,6 +23,9 @@ struct pit_counter {
 	uint32_t count; /* 1 to 65536 (BCD: 10000) */
 	uint32_t next_count; /* modes 2 and 3: at the end of the period; 0: none */
 	uint64_t start; /* the tick at which counting of `count` began */
+	bool unseen; /* not looked at since */
+	bool end_told; /* a look found it over, or was put off */
+	uint64_t looked; /* the tick of the last look at the output */
 	bool held; /* by the gate, since: */
 	uint64_t held_at;
 	bool write_high; /* the next byte written is the upper one */

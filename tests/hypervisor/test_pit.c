@@ -181,6 +181,33 @@ static void test_square(void **state)
 	assert_int_equal(in(0x61) & 0x20, 0x20);
 }
 
+/* A delay that is polled begins when it is first looked at; counter 0's, which interrupts, does not. */
+static void test_looked_at(void **state)
+{
+	out(0x61, 1);
+	program(2, 0, 1000);
+	program(0, 0, 1000);
+	now = at_tick(800);
+	assert_int_equal(in(0x61) & 0x20, 0);
+	now = at_tick(1799);
+	assert_int_equal(in(0x61) & 0x20, 0);
+	assert_int_equal(status_of(0) & 0x80, 0x80);
+	now = at_tick(1801);
+	assert_int_equal(in(0x61) & 0x20, 0x20);
+	program(2, 0, 1000);
+	now = at_tick(2500);
+	assert_int_equal(count_of(2), 1000);
+	now = at_tick(2600);
+	assert_int_equal(count_of(2), 900);
+	/* Who comes late to its end sees it at the look after. */
+	program(2, 0, 1000);
+	assert_int_equal(in(0x61) & 0x20, 0);
+	now = at_tick(4000);
+	assert_int_equal(in(0x61) & 0x20, 0);
+	assert_int_equal(in(0x61) & 0x20, 0x20);
+	assert_int_equal(in(0x61) & 0x20, 0x20);
+}
+
 /* As Linux calibrates: counter 2 in mode 0, started by its gate, polled through port 0x61. */
 static void test_gate(void **state)
 {
@@ -231,6 +258,7 @@ int main(void)
 		cmocka_unit_test_setup(test_once, setup),
 		cmocka_unit_test_setup(test_periodic, setup),
 		cmocka_unit_test_setup(test_square, setup),
+		cmocka_unit_test_setup(test_looked_at, setup),
 		cmocka_unit_test_setup(test_gate, setup),
 	};
 
