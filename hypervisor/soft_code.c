@@ -100,6 +100,7 @@ void soft_code_flush(struct soft_cpu *cpu)
 	memset(code->hash, 0, HASH_SIZE * sizeof(*code->hash));
 	memset(code->pages, 0, PAGES_SIZE * sizeof(*code->pages));
 	memset(code->jumps, 0, sizeof(code->jumps));
+	memset(code->code_pages, 0, sizeof(code->code_pages));
 	code->pending = NULL;
 	code->used = 0;
 	soft_jit_flush(cpu);
@@ -454,6 +455,27 @@ static struct soft_block *make_block(struct soft_cpu *cpu, struct fetch *fetch, 
 
 /* ---- finding them ---- */
 
+static uint32_t page_hash(uint64_t linear)
+{
+	uint64_t page = linear / SOFT_PAGE;
+
+	return (uint32_t)((page ^ page >> 16 ^ page >> 32) & 0xffff);
+}
+
+static void note_page(struct soft_code *code, uint64_t linear)
+{
+	uint32_t hash = page_hash(linear);
+
+	code->code_pages[hash / 64] |= UINT64_C(1) << (hash % 64);
+}
+
+bool soft_code_was_at(const struct soft_cpu *cpu, uint64_t linear)
+{
+	uint32_t hash = page_hash(linear);
+
+	return cpu->code->code_pages[hash / 64] & UINT64_C(1) << (hash % 64);
+}
+
 static struct soft_block *search(struct soft_cpu *cpu, uint64_t gpa, uint32_t mode, uint64_t linear)
 {
 	struct soft_block *block = cpu->code->hash[hash_of(gpa, mode)];
@@ -560,7 +582,11 @@ struct soft_block *soft_code_find(struct soft_cpu *cpu, bool step)
 	fetch.gpa += linear & 0xfff;
 	if (!fetch.page)
 		fetch.page = nothing;
-	block = search(cpu, fetch.gpa, mode, linear);
+	block = jump->linear == linear ? jump->block : NULL;
+	/* After a flush what was there before, mostly, is there again. */
+	if (!block || block->stale || block->gpa != fetch.gpa || block->mode != mode ||
+		block->crosses)
+		block = search(cpu, fetch.gpa, mode, linear);
 	if (!block)
 		block = make_block(cpu, &fetch, mode);
 	if (unlikely(!inside_limit(cpu, block))) {
@@ -569,6 +595,9 @@ struct soft_block *soft_code_find(struct soft_cpu *cpu, bool step)
 			soft_raise_error(cpu, SOFT_GP, 0);
 		return soft_code_find(cpu, true);
 	}
+	note_page(code, linear);
+	if (block->crosses)
+		note_page(code, linear + SOFT_PAGE);
 	chain(cpu, block, linear);
 	if (!step && !(mode & SOFT_MODE_LIMIT))
 		*jump = (struct soft_jump){ .linear = linear, .key = code->key, .block = block };

@@ -270,7 +270,7 @@ extern const struct soft_table soft_sse_move_table;
 
 /* ---- the CPU ---- */
 
-enum { SOFT_TLB_BITS = 10, SOFT_TLB_SIZE = 1 << SOFT_TLB_BITS };
+enum { SOFT_TLB_BITS = 12, SOFT_TLB_SIZE = 1 << SOFT_TLB_BITS };
 
 /* One page of the guest. A tag is the page's linear address when the access may go to `addend` +
  * linear address at once, else with the low bit set (ask the slow path) or all ones. */

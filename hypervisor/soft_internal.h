@@ -196,6 +196,7 @@ struct soft_jump {
 
 struct soft_code {
 	struct soft_jump jumps[SOFT_JUMP_SIZE];
+	uint64_t code_pages[1024]; /* a bit for linear pages, by a hash: jumps may lead there */
 	uint64_t key; /* of valid jumps: generation, mode, user */
 	uint64_t generation;
 	struct soft_link *pending; /* the way that a block was left: to be chained */
@@ -219,6 +220,8 @@ struct soft_block *soft_code_find(struct soft_cpu *cpu, bool step);
 void soft_code_flush(struct soft_cpu *cpu);
 /* The mode, the privilege or translations changed: jumps are to be looked up again. */
 void soft_code_new_key(struct soft_cpu *cpu, bool new_generation);
+/* Whether jumps may have been remembered that lead to the page. */
+bool soft_code_was_at(const struct soft_cpu *cpu, uint64_t linear);
 /* This CPU wrote there (one page). */
 void soft_code_written(struct soft_cpu *cpu, uint64_t gpa, unsigned size);
 /* Serves SOFT_REQUEST_PROTECT, for which others may wait. */

@@ -16,7 +16,7 @@
 enum {
 	JIT_ARENA_BYTES = 32 << 20,
 	JIT_BLOCK_BYTES = 32 << 10, /* more than any block takes */
-	JIT_AFTER = 24, /* entries that make a block hot */
+	JIT_AFTER = 12, /* entries that make a block hot */
 	JIT_PAGE = 4096,
 };
 

@@ -37,15 +37,37 @@ void soft_tlb_flush(struct soft_cpu *cpu, bool global)
 	soft_code_new_key(cpu, true);
 }
 
+/* The page of an entry that is not empty. */
+static uint64_t page_of(const struct soft_tlb_entry *entry)
+{
+	uint64_t tag = entry->read != NO_TAG ? entry->read
+		: entry->exec != NO_TAG      ? entry->exec
+					     : entry->write;
+
+	return tag & ~SLOW;
+}
+
+/* All pieces of large pages around. Which page was how large is not known: a gigabyte. */
+static void flush_large(struct soft_mmu *mmu, uint64_t linear)
+{
+	for (unsigned user = 0; user < 2; user++)
+		for (uint32_t i = 0; i < mmu->filled_count[user]; i++) {
+			uint16_t at = mmu->filled[user][i];
+			struct soft_tlb_entry *entry = &mmu->tlbs[user].entries[at];
+
+			if (mmu->tlbs[user].info[at].large && !((page_of(entry) ^ linear) >> 30))
+				clear_entry(entry);
+		}
+}
+
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t linear)
 {
 	struct soft_mmu *mmu = cpu->mmu;
 	uint32_t at = (uint32_t)(linear >> 12) & (SOFT_TLB_SIZE - 1);
+	bool large = mmu->has_large && linear >= mmu->large_first && linear <= mmu->large_last;
 
-	if (mmu->has_large && linear >= mmu->large_first && linear <= mmu->large_last) {
-		soft_tlb_flush(cpu, true);
-		return;
-	}
+	if (large)
+		flush_large(mmu, linear);
 	for (unsigned user = 0; user < 2; user++) {
 		struct soft_tlb_entry *entry = &mmu->tlbs[user].entries[at];
 		uint64_t page = linear & SOFT_PAGE_MASK;
@@ -55,7 +77,8 @@ void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t linear)
 			(entry->exec & ~SLOW) == page)
 			clear_entry(entry);
 	}
-	soft_code_new_key(cpu, true);
+	if (large || soft_code_was_at(cpu, linear))
+		soft_code_new_key(cpu, true);
 }
 
 void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)

@@ -39,6 +39,7 @@ struct walk {
 	bool user;
 	uint64_t rights; /* of all levels: PTE_WRITE and PTE_USER ANDed, PTE_NX ORed */
 	uint64_t page_size;
+	struct soft_span span; /* the last that was found: the next table is there, too, mostly */
 };
 
 static uint32_t fault(const struct walk *walk, uint32_t error)
@@ -53,13 +54,21 @@ static uint32_t fault(const struct walk *walk, uint32_t error)
 	return error | 1u << 31;
 }
 
+static bool find_span(struct walk *walk, uint64_t gpa)
+{
+	if (likely(gpa - walk->span.gpa < walk->span.size))
+		return true;
+	if (soft_memory_find(walk->cpu->engine, gpa, &walk->span))
+		return true;
+	walk->span.size = 0;
+	return false;
+}
+
 static void *entry_pointer(struct walk *walk, const struct step *step)
 {
-	struct soft_span span;
-
-	if (!soft_memory_find(walk->cpu->engine, step->gpa, &span) || span.log_dirty)
+	if (!find_span(walk, step->gpa) || walk->span.log_dirty)
 		return NULL;
-	return span.host + (step->gpa - span.gpa);
+	return walk->span.host + (step->gpa - walk->span.gpa);
 }
 
 static uint64_t read_entry(struct walk *walk, const struct step *step)
@@ -79,15 +88,14 @@ static bool mark_entry(struct walk *walk, const struct step *step, uint64_t bits
 	uint64_t wanted = step->value | bits;
 	uint64_t was = step->value;
 	uint32_t was32 = (uint32_t)was;
-	struct soft_span span;
 	void *pointer;
 	bool done;
 
 	if (wanted == step->value)
 		return true;
-	if (!soft_memory_find(cpu->engine, step->gpa, &span) || span.read_only)
+	if (!find_span(walk, step->gpa) || walk->span.read_only)
 		return true;
-	pointer = span.host + (step->gpa - span.gpa);
+	pointer = walk->span.host + (step->gpa - walk->span.gpa);
 	if (step->wide)
 		done = __atomic_compare_exchange_n((uint64_t *)pointer, &was, wanted, false,
 			__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
