@@ -366,7 +366,8 @@ bool jit_vector(struct jit *j)
 	uint32_t kind = kind_of(j->op, j->insn);
 	unsigned size = (kind & V_W) && (j->op->flags & SOFT_OP_W) ? 3 : 2;
 
-	if (!kind)
+	/* Without a size it is of registers only. */
+	if (!kind || (jit_in_memory(j->op) && !(kind >> V_BYTES_SHIFT)))
 		return false;
 	check_on(j);
 	if (kind & V_FP)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
 #include "core/util.h"
@@ -609,6 +610,39 @@ static void show_code(const struct sequence *s, uint64_t number)
 		printf("0x%02x%s", s->code[i], i + 1 < s->length ? "," : "\n");
 }
 
+/* Where no file may be large enough to execute code from, threaded code does it all. */
+static bool runs_without_translator(void)
+{
+	struct rlimit before, none;
+	struct sequence *s = calloc(1, sizeof(*s));
+	struct result *result = calloc(1, sizeof(*result));
+	struct soft_step step;
+	bool ok = s && result && getrlimit(RLIMIT_FSIZE, &before) == 0;
+
+	if (!ok)
+		return false;
+	none = (struct rlimit){ 0, before.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &none);
+	ok = soft_step_init(&step) == 0 && !step.cpu->translator;
+	setrlimit(RLIMIT_FSIZE, &before);
+	if (ok) {
+		/* inc rax; ud2 */
+		static const uint8_t code[] = { 0x48, 0xff, 0xc0, 0x0f, 0x0b };
+
+		memcpy(s->code, code, sizeof(code));
+		s->length = sizeof(code);
+		s->mxcsr = 0x1f80;
+		soft_step_translate(&step, true);
+		run(&step, s, result);
+		ok = result->vector == SOFT_UD && result->regs[SOFT_RAX] == 1;
+	}
+	soft_step_finish(&step);
+	free(s);
+	free(result);
+	return ok;
+}
+
 int main(int argc, char **argv)
 {
 	static struct sequence sequence;
@@ -631,6 +665,10 @@ int main(int argc, char **argv)
 	if (!steps[1].cpu->translator) {
 		printf("skipped: no memory may be executed\n");
 		return SKIPPED;
+	}
+	if (!runs_without_translator()) {
+		printf("without memory for translated code nothing runs\n");
+		return EXIT_FAILURE;
 	}
 	soft_step_translate(&steps[0], false);
 	soft_step_translate(&steps[1], true);
