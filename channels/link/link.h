@@ -115,7 +115,7 @@ void link_sent(const struct link *link, uint64_t *messages, uint64_t *bytes);
  * be, until `drained`. */
 bool link_congested(struct link *link);
 /* Server: what the viewer took to answer the handshake's key with its ticket: a round trip and an
- * encryption. It is known before anything is sent. Nanoseconds. */
+ * encryption; next door the way alone. It is known before anything is sent. Nanoseconds. */
 uint64_t link_answer_ns(const struct link *link);
 /* Sends what is queued as far as it goes at once, without waiting for the turn's end. */
 void link_flush(struct link *link);

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -64,4 +64,15 @@ ssize_t stream_writev(struct stream *stream, const struct iovec *iov, int count)
 		ret = sendmsg(stream->fd, &msg, MSG_NOSIGNAL);
 	while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : ret;
+}
+
+uint64_t stream_rtt_ns(const struct stream *stream)
+{
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
+		info.tcpi_min_rtt == UINT32_MAX)
+		return 0;
+	return (uint64_t)info.tcpi_min_rtt * 1000;
 }

@@ -19,5 +19,8 @@ void stream_finish(struct stream *stream);
 /* Bytes read or written; 0 from a read: the peer closed; -EAGAIN: not now; else -errno. */
 ssize_t stream_read(struct stream *stream, void *bytes, size_t size);
 ssize_t stream_writev(struct stream *stream, const struct iovec *iov, int count);
+/* The least round trip that the kernel saw, whatever the peer was busy with: to the peer, or to who
+ * passes it on. 0: not known. */
+uint64_t stream_rtt_ns(const struct stream *stream);
 
 #endif
