@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LZ's decoder. */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,24 +60,28 @@ static inline bool have(const struct source *s, size_t bytes)
 /* Copies `count` literals of the stream to p; the caller has checked both ends. */
 static inline void take_literals(struct source *s, enum lz_unit unit, uint8_t *p, uint32_t count)
 {
+	const uint8_t *at = s->at;
+	uint32_t word;
+
+	s->at += (size_t)count * lz_literal_bytes(unit);
 	if (unit == LZ_UNIT_BYTE) {
-		memcpy(p, s->at, count);
-		s->at += count;
+		memcpy(p, at, count);
 		return;
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		if (unit == LZ_UNIT_RGB16) {
-			uint16_t half = (uint16_t)(s->at[0] << 8 | s->at[1]);
+	for (uint32_t i = 0; unit == LZ_UNIT_RGB16 && i < count; i++) {
+		uint16_t half = (uint16_t)(at[2 * i] << 8 | at[2 * i + 1]);
 
-			memcpy(p + 2 * (size_t)i, &half, 2);
-			s->at += 2;
-		} else {
-			uint32_t word = (uint32_t)s->at[0] | (uint32_t)s->at[1] << 8 |
-				(uint32_t)s->at[2] << 16;
-
-			memcpy(p + 4 * (size_t)i, &word, 4);
-			s->at += 3;
-		}
+		memcpy(p + 2 * (size_t)i, &half, 2);
+	}
+	/* With the first byte of the next one, which the last has not. */
+	for (; unit == LZ_UNIT_RGB && count > 1; count--, at += 3, p += 4) {
+		memcpy(&word, at, 4);
+		word = le32toh(word) & 0xffffff;
+		memcpy(p, &word, 4);
+	}
+	if (unit == LZ_UNIT_RGB) {
+		word = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16;
+		memcpy(p, &word, 4);
 	}
 }
 
