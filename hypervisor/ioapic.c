@@ -70,6 +70,16 @@ void ioapic_set_input(struct ioapic *ioapic, unsigned input, bool level)
 		deliver(ioapic, input); /* an edge while masked is lost */
 }
 
+uint8_t ioapic_vector(const struct ioapic *ioapic, unsigned input)
+{
+	return (uint8_t)ioapic->entries[input];
+}
+
+bool ioapic_is_masked(const struct ioapic *ioapic, unsigned input)
+{
+	return ioapic->entries[input] & ENTRY_MASKED;
+}
+
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
 	for (unsigned i = 0; i < IOAPIC_INPUTS; i++) {

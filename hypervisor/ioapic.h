@@ -25,6 +25,9 @@ struct ioapic {
 /* As at power-on; send, opaque and the levels of the inputs stay. */
 void ioapic_reset(struct ioapic *ioapic);
 void ioapic_set_input(struct ioapic *ioapic, unsigned input, bool level);
+/* Of an input: the vector that it is set to, and whether it is masked. */
+uint8_t ioapic_vector(const struct ioapic *ioapic, unsigned input);
+bool ioapic_is_masked(const struct ioapic *ioapic, unsigned input);
 /* A LAPIC's end of a level-triggered interrupt. */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
 /* Offset in its window; 32-bit registers. */

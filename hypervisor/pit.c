@@ -26,7 +26,8 @@ enum {
 
 #define SECOND_NS UINT64_C(1000000000)
 /* A guest's shorter periods must not keep the host busy. */
-#define MIN_PERIOD_NS UINT64_C(200000)
+#define MIN_PERIOD_NS    UINT64_C(200000)
+#define MIN_PERIOD_TICKS (MIN_PERIOD_NS * PIT_HZ / SECOND_NS)
 
 __extension__ typedef unsigned __int128 uint128;
 
@@ -367,14 +368,21 @@ void pit_write(struct pit *pit, uint16_t port, uint8_t value, uint64_t now_ns)
 	}
 }
 
-bool pit_run(struct pit *pit, uint64_t now_ns)
+unsigned pit_run(struct pit *pit, uint64_t now_ns)
 {
-	uint64_t tick = tick_at(pit, now_ns);
+	uint64_t tick = tick_at(pit, now_ns), edge = pit->edge, rise;
+	unsigned rises = 0;
 
-	if (next_rise(&pit->counters[0], pit->edge) > tick)
-		return false;
-	pit->edge = tick;
-	return true;
+	while (rises < PIT_RISES_MAX) {
+		rise = next_rise(&pit->counters[0], edge);
+		if (rise > tick)
+			break;
+		edge = rises ? MAX(rise, edge + MIN_PERIOD_TICKS) : rise;
+		rises++;
+	}
+	if (rises)
+		pit->edge = tick;
+	return rises;
 }
 
 uint64_t pit_next_ns(const struct pit *pit)

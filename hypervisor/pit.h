@@ -11,7 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PIT_PORT = 0x40, PIT_SPEAKER_PORT = 0x61, PIT_HZ = 1193182, PIT_COUNTERS = 3 };
+enum {
+	PIT_PORT = 0x40,
+	PIT_SPEAKER_PORT = 0x61,
+	PIT_HZ = 1193182,
+	PIT_COUNTERS = 3,
+	PIT_RISES_MAX = 32
+};
 
 struct pit_counter {
 	uint8_t mode; /* 0-5 */
@@ -49,8 +55,8 @@ void pit_reset(struct pit *pit, uint64_t now_ns);
 /* Ports 0x40 to 0x43 and 0x61. */
 uint8_t pit_read(struct pit *pit, uint16_t port, uint64_t now_ns);
 void pit_write(struct pit *pit, uint16_t port, uint8_t value, uint64_t now_ns);
-/* Whether counter 0's output rose since the last call: IRQ 0. Rises that were missed are one. */
-bool pit_run(struct pit *pit, uint64_t now_ns);
+/* How often counter 0's output rose since the last call: IRQ 0. No more than PIT_RISES_MAX. */
+unsigned pit_run(struct pit *pit, uint64_t now_ns);
 /* When it rises next; UINT64_MAX: never. */
 uint64_t pit_next_ns(const struct pit *pit);
 

@@ -148,6 +148,9 @@ void soft_cpuid(const struct soft_cpu *cpu, uint32_t leaf, uint32_t subleaf, uin
 			"AuthcAMDenti");
 		break;
 	case 1: leaf_1(cpu, out); break;
+	/* The LAPIC's timer runs at all times (ARAT): with the TSC's deadline Linux then needs no PIT,
+	 * and does not insist at its start that all of the PIT's ticks come. */
+	case 6: out[0] = 1 << 2; break;
 	/* IA32_TSC_ADJUST: with an invariant TSC it is what Linux trusts the TSC for, instead of
 	 * comparing it with ticks, some of which are lost where the host is busy. */
 	case 7: out[1] = subleaf == 0 ? 1 << 1 : 0; break;

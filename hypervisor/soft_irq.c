@@ -49,6 +49,9 @@ struct soft_irq {
 	struct lapic_group lapics;
 	struct chip_region ports[PORT_REGIONS];
 	struct chip_region window;
+	/* IRQ 0: one was sent that no CPU has taken yet, and those that are to follow it. */
+	bool tick_sent;
+	unsigned ticks_owed;
 	bool attached;
 	pthread_t thread;
 	bool has_thread;
@@ -180,12 +183,45 @@ static const struct lapic_group_ops lapic_ops = {
 
 /* ---- timers ---- */
 
-static void run_pit(struct soft_irq *irq, uint64_t now_ns)
+static void send_tick(struct soft_irq *irq)
 {
-	if (!pit_run(&irq->pit, now_ns))
-		return;
 	set_line(irq, TIMER_GSI, false);
 	set_line(irq, TIMER_GSI, true);
+	irq->tick_sent = true;
+}
+
+static bool tick_is_masked(const struct soft_irq *irq)
+{
+	return (irq->pic.chips[0].imr & 1 << TIMER_GSI) &&
+		ioapic_is_masked(&irq->ioapic, TIMER_INPUT);
+}
+
+/* Ticks that come while the CPU's thread waits for a CPU of the host are not lost: systems count
+ * them, and Linux starts only when most of ten came. They follow one by one (tick_taken()). */
+static void run_pit(struct soft_irq *irq, uint64_t now_ns)
+{
+	unsigned rises = pit_run(&irq->pit, now_ns);
+
+	if (rises == 0)
+		return;
+	irq->ticks_owed += irq->tick_sent ? rises : rises - 1;
+	irq->ticks_owed = MIN(irq->ticks_owed, (unsigned)PIT_RISES_MAX);
+	if (tick_is_masked(irq))
+		irq->ticks_owed = 0;
+	/* Also when one was sent: that may have been dropped, by a chip's reset say. */
+	send_tick(irq);
+}
+
+/* A CPU takes an interrupt: the next tick may follow when it is the last one. */
+static void tick_taken(struct soft_irq *irq, int vector)
+{
+	if (vector != irq->pic.chips[0].base && vector != ioapic_vector(&irq->ioapic, TIMER_INPUT))
+		return;
+	irq->tick_sent = false;
+	if (irq->ticks_owed == 0)
+		return;
+	irq->ticks_owed--;
+	send_tick(irq);
 }
 
 static uint64_t next_ns(const struct soft_irq *irq)
@@ -302,6 +338,8 @@ static void pit_region_write(
 	for (unsigned i = 0; i < size; i++)
 		pit_write(&irq->pit, (uint16_t)(part->port + offset + i), (uint8_t)(value >> 8 * i),
 			now);
+	if (part->port + offset == PIT_PORT)
+		irq->ticks_owed = 0; /* another count: what was before is over */
 	wake_for(irq, pit_next_ns(&irq->pit));
 	pthread_mutex_unlock(&irq->lock);
 }
@@ -433,6 +471,8 @@ void soft_irq_reset(struct soft_irq *irq)
 	pic_reset(&irq->pic);
 	ioapic_reset(&irq->ioapic);
 	pit_reset(&irq->pit, clock_monotonic_ns());
+	irq->tick_sent = false;
+	irq->ticks_owed = 0;
 	lapic_group_reset(&irq->lapics);
 	set_line(irq, TIMER_GSI, false);
 	pic_changed(irq);
@@ -452,6 +492,7 @@ int soft_irq_acknowledge(struct soft_irq *irq, unsigned cpu)
 
 	pthread_mutex_lock(&irq->lock);
 	vector = lapic_accept(&irq->lapics, cpu);
+	tick_taken(irq, vector);
 	pthread_mutex_unlock(&irq->lock);
 	if (soft_irq_pending(irq, cpu))
 		soft_cpu_request(irq->cpus[cpu], SOFT_REQUEST_IRQ);

@@ -143,10 +143,13 @@ static void test_periodic(void **state)
 		assert_true(pit_run(&pit, now));
 		assert_false(pit_run(&pit, now));
 	}
-	/* Missed ones are one, and the phase stays. */
+	/* Those that nobody looked for are counted, up to a limit, and the phase stays. */
+	now = at_tick(1003 * period + 5);
+	assert_int_equal(pit_run(&pit, now), 3);
+	assert_int_equal(pit_run(&pit, now), 0);
 	now = at_tick(1010 * period + 5);
-	assert_true(pit_run(&pit, now));
-	assert_false(pit_run(&pit, now));
+	assert_int_equal(pit_run(&pit, now), 7);
+	assert_int_equal(pit_run(&pit, now), 0);
 	assert_int_equal(pit_next_ns(&pit), at_tick(1011 * period));
 	/* A new count is taken at the end of the period. */
 	program(0, 2, 20000);
@@ -164,6 +167,11 @@ static void test_periodic(void **state)
 	program(0, 2, 2);
 	assert_true(pit_run(&pit, now + 2000));
 	assert_true(pit_next_ns(&pit) > now + 200000);
+	now += 1000 * 1000;
+	assert_in_range(pit_run(&pit, now), 2, 6);
+	now += 1000 * 1000 * 1000;
+	assert_int_equal(pit_run(&pit, now), PIT_RISES_MAX);
+	assert_int_equal(pit_run(&pit, now), 0);
 }
 
 static void test_square(void **state)

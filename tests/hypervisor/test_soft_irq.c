@@ -113,6 +113,44 @@ static int wait_interrupt(struct fixture *f, unsigned cpu)
 	return vector;
 }
 
+/* Ticks that came while the CPU took none follow one by one, each when the one before was taken; those
+ * of another count do not, nor those that were masked. */
+static void test_ticks_are_not_lost(void **state)
+{
+	const struct timespec pause = { .tv_nsec = 30 * MS };
+	struct fixture *f = *state;
+	unsigned ticks = 0;
+
+	bus_write(f->ports, 0x21, 0xff, 1);
+	ioapic_set(f, 0x10 + 2 * 2, 0x30);
+	bus_write(f->ports, 0x43, 0x34, 1);
+	bus_write(f->ports, 0x40, 0xa9, 1); /* 1193 ticks: a millisecond */
+	bus_write(f->ports, 0x40, 0x04, 1);
+	nanosleep(&pause, NULL);
+	/* Each write to the chip has it look at the time. */
+	bus_write(f->ports, 0x61, 0, 1);
+	while (soft_irq_pending(f->irq, 0) && ticks < 25) {
+		assert_int_equal(soft_irq_acknowledge(f->irq, 0), 0x30);
+		lapic_set(f, 0, LAPIC_EOI, 0);
+		ticks++;
+	}
+	assert_int_equal(ticks, 25);
+	/* A count that never begins, as its other half is not written. */
+	nanosleep(&pause, NULL);
+	bus_write(f->ports, 0x43, 0x30, 1);
+	bus_write(f->ports, 0x40, 0xff, 1);
+	assert_int_equal(soft_irq_acknowledge(f->irq, 0), 0x30);
+	lapic_set(f, 0, LAPIC_EOI, 0);
+	assert_false(soft_irq_pending(f->irq, 0));
+	ioapic_set(f, 0x10 + 2 * 2, 0x10030);
+	bus_write(f->ports, 0x43, 0x34, 1);
+	bus_write(f->ports, 0x40, 0xa9, 1);
+	bus_write(f->ports, 0x40, 0x04, 1);
+	nanosleep(&pause, NULL);
+	bus_write(f->ports, 0x61, 0, 1);
+	assert_false(soft_irq_pending(f->irq, 0));
+}
+
 /* The PIC through LINT0, and the same line at the IOAPIC. */
 static void test_lines(void **state)
 {
@@ -250,6 +288,7 @@ static void test_interval_timer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_ticks_are_not_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_messages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
