@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MJPEG, by libjpeg-turbo and, where that can be simpler and faster, video_jpeg.h. All coefficients of a plane are divided by the same step: at the same size
+ * MJPEG by libjpeg-turbo. All coefficients of a plane are divided by the same step: at the same size
  * this shows moving textures better than the tables of JPEG's Annex K (by more than a decibel on a
  * panned painting).
  *
@@ -17,7 +17,6 @@
 
 #include "codecs/video_encode.h"
 #include "codecs/video_huffman.h"
-#include "codecs/video_jpeg.h"
 #include "codecs/video_planes.h"
 #include "core/util.h"
 
@@ -32,7 +31,6 @@ enum {
 
 struct mjpeg {
 	struct video_encoder base;
-	struct video_jpeg fast;
 	struct jpeg_compress_struct jpeg;
 	struct jpeg_error_mgr errors;
 	struct jpeg_destination_mgr destination;
@@ -126,7 +124,6 @@ static void take_huffman(struct mjpeg *mjpeg, uint32_t quality)
 
 		video_huffman_complete(&mjpeg->huffman[i], made->bits, made->huffval, i);
 	}
-	video_jpeg_set_huffman(&mjpeg->fast, mjpeg->huffman);
 	mjpeg->tuned_quality = quality;
 	mjpeg->until_tuned = TUNE_FRAMES;
 }
@@ -217,8 +214,7 @@ static void write_strip(struct mjpeg *mjpeg)
 	jpeg_write_raw_data(&mjpeg->jpeg, planes, STRIP_ROWS);
 }
 
-/* By libjpeg: frames whose Huffman tables are made for them, and the finest steps. */
-static int encode_slowly(
+static int encode_at(
 	struct mjpeg *mjpeg, struct buf *out, const struct video_input *input, uint32_t quality)
 {
 	j_compress_ptr jpeg = &mjpeg->jpeg;
@@ -241,36 +237,9 @@ static int encode_slowly(
 	jpeg_finish_compress(jpeg);
 	if (wants_tuning(mjpeg, quality))
 		take_huffman(mjpeg, quality);
+	else
+		mjpeg->until_tuned--;
 	return 0;
-}
-
-static int encode_fast(
-	struct mjpeg *mjpeg, struct buf *out, const struct video_input *input, uint32_t step)
-{
-	const uint32_t width = mjpeg->base.width, height = mjpeg->base.height;
-	struct video_jpeg *fast = &mjpeg->fast;
-	int ret;
-
-	video_jpeg_set_steps(fast, MIN(step, (uint32_t)VIDEO_JPEG_STEP_MAX),
-		MIN(step * 2, (uint32_t)VIDEO_JPEG_STEP_MAX));
-	ret = video_jpeg_begin(fast, out, width, height);
-	for (uint32_t top = 0; ret == 0 && top < height; top += STRIP_ROWS) {
-		convert_strip(mjpeg, input->rows, top);
-		ret = video_jpeg_strip(fast, mjpeg->planes, mjpeg->strides);
-	}
-	return ret == 0 ? video_jpeg_end(fast) : ret;
-}
-
-static int encode_at(
-	struct mjpeg *mjpeg, struct buf *out, const struct video_input *input, uint32_t quality)
-{
-	uint32_t step = quality_step(quality);
-
-	if (wants_tuning(mjpeg, quality))
-		return encode_slowly(mjpeg, out, input, quality);
-	mjpeg->until_tuned--;
-	return step < VIDEO_JPEG_STEP_MIN ? encode_slowly(mjpeg, out, input, quality)
-					  : encode_fast(mjpeg, out, input, step);
 }
 
 /* The quality that would have made `size` bytes `wanted`: sizes go about with the step's inverse. */
@@ -364,7 +333,6 @@ int video_mjpeg_create(struct video_encoder **out, uint32_t width, uint32_t heig
 		free(mjpeg);
 		return -ENOMEM;
 	}
-	video_jpeg_init(&mjpeg->fast);
 	memcpy(mjpeg->huffman, video_huffman_start, sizeof(mjpeg->huffman));
 	jpeg_create_compress(jpeg);
 	jpeg->dest = &mjpeg->destination;

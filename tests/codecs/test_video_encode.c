@@ -2,7 +2,6 @@
 /* Encoders of streams: what the decoders make of their frames, how large these are, and what is
  * asked of them while they run. */
 #include <errno.h>
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 
 #include "codecs/video.h"
 #include "codecs/video_huffman.h"
-#include "codecs/video_jpeg.h"
 #include "codecs/video_planes.h"
 #include "core/util.h"
 
@@ -376,91 +374,6 @@ static void test_plane_values(void **state)
 	}
 }
 
-/* ---- JPEG's blocks ---- */
-
-/* The transform as it is defined, with the division. */
-static double coefficient(const uint8_t *block, size_t stride, uint32_t u, uint32_t v)
-{
-	double sum = 0;
-
-	for (uint32_t y = 0; y < 8; y++)
-		for (uint32_t x = 0; x < 8; x++)
-			sum += (block[y * stride + x] - 128) * cos((2 * x + 1) * u * M_PI / 16) *
-				cos((2 * y + 1) * v * M_PI / 16);
-	return sum / 4 * (u ? 1 : M_SQRT1_2) * (v ? 1 : M_SQRT1_2);
-}
-
-static void fill_blocks(uint8_t pixels[8 * 16], uint32_t round)
-{
-	for (uint32_t i = 0; i < 8 * 16; i++) {
-		uint32_t h = hash(i * 64 + round);
-
-		switch (round % 4) {
-		case 0: pixels[i] = (uint8_t)h; break;
-		case 1: pixels[i] = h & 1 ? 255 : 0; break;
-		case 2: pixels[i] = (uint8_t)(round * 8 + i % 16 * 7); break;
-		default: pixels[i] = (i / 16 + i) / (1 + round % 5) % 2 ? 255 : 0; break;
-		}
-	}
-}
-
-/* The vectors make what the plain code makes, which is what the definition says but for little. */
-static void test_transform(void **state)
-{
-	static struct video_jpeg jpeg;
-	double worst = 0;
-
-	video_jpeg_init(&jpeg);
-	for (uint32_t round = 0; round < 64; round++) {
-		const uint32_t step = round < 48 ? 3 + round / 4 : 255;
-		uint8_t pixels[8 * 16];
-		const uint8_t *const blocks[2] = { pixels, pixels + 8 };
-		int16_t vectors[2][64], plain[2][64];
-		uint64_t some[2], some_plain[2];
-
-		fill_blocks(pixels, round);
-		video_jpeg_set_steps(&jpeg, step, step);
-		video_jpeg_transform(blocks, 16, &jpeg.factors[0], vectors, some);
-		video_jpeg_transform_portable(blocks, 16, &jpeg.factors[0], plain, some_plain);
-		assert_memory_equal(vectors, plain, sizeof(plain));
-		assert_memory_equal(some, some_plain, sizeof(some));
-		for (uint32_t i = 0; i < 128; i++) {
-			uint32_t u = i % 64 / 8, v = i % 8;
-			double exact = coefficient(blocks[i / 64], 16, u, v) / step;
-
-			worst = MAX(worst, fabs(plain[i / 64][i % 64] - exact));
-			assert_int_equal(some[i / 64] >> i % 64 & 1, plain[i / 64][i % 64] != 0);
-		}
-	}
-	print_message("off by %.2f of a step at the most\n", worst);
-	assert_true(worst < 1);
-}
-
-/* Frames by the fast way and by libjpeg (the first of an encoder, whose tables are made for it) are
- * the same pictures but for little, of noise and of flat ground, at sizes that are no whole units. */
-static void test_fast_frames(void **state)
-{
-	const uint32_t sizes[][2] = { { 64, 48 }, { 1, 1 }, { 17, 15 }, { 33, 100 }, { 320, 180 } };
-
-	for (uint32_t s = 0; s < ARRAY_SIZE(sizes) * 8; s++) {
-		const uint32_t width = sizes[s / 8][0], height = sizes[s / 8][1];
-		const struct video_demand demand = { .quality = 20 + s % 8 * 11 };
-		uint64_t slow, fast;
-		size_t bytes;
-		struct coder c;
-
-		coder_begin(&c, VIDEO_MJPEG, width, height);
-		slow = coder_frame(&c, &demand);
-		bytes = c.bytes;
-		c.frame--;
-		fast = coder_frame(&c, &demand);
-		assert_in_range(fast, slow * 9 / 10 - MIN(slow * 9 / 10, 2), slow * 11 / 10 + 2);
-		/* And not larger but for rare symbols' longer words. */
-		assert_true(c.bytes < bytes + bytes / 10 + 700);
-		coder_end(&c);
-	}
-}
-
 /* ---- Huffman tables ---- */
 
 /* Whether it is a code with a free word of all ones, and has each symbol once. */
@@ -529,8 +442,6 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_planes),
 		cmocka_unit_test(test_plane_values),
-		cmocka_unit_test(test_transform),
-		cmocka_unit_test(test_fast_frames),
 		cmocka_unit_test(test_huffman),
 	};
 
