@@ -93,14 +93,7 @@ static void make_enter(struct soft_jit *jit)
 	emit_alu_imm(e, 3, ALU_SUB, emit_in(H_RSP), 8);
 	move(e, H_RBP, H_RDI);
 	emit_load(e, 3, H_RAX, jit_slot(SOFT_RIP));
-	emit_load(e, 2, H_RCX, emit_in(H_RAX));
-	emit_op(e, 2, 0xc1, 5, emit_in(H_RCX));
-	emit8(e, SOFT_JUMP_BITS);
-	emit_op(e, 2, 0x31, H_RAX, emit_in(H_RCX));
-	emit_alu_imm(e, 2, ALU_AND, emit_in(H_RCX), SOFT_JUMP_SIZE - 1);
-	emit_op(e, 2, 0xc1, 4, emit_in(H_RCX));
-	emit8(e, 5);
-	emit_op(e, 3, 0x03, H_RCX, JIT_CPU(jit.jumps));
+	jit_jump_entry(e);
 	emit_store(e, 3, emit_at(H_RCX, offsetof(struct soft_jit_jump, linear)), H_RAX);
 	emit_load(e, 3, H_RDX, JIT_CPU(jit.key));
 	emit_store(e, 3, emit_at(H_RCX, offsetof(struct soft_jit_jump, key)), H_RDX);

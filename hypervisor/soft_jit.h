@@ -147,6 +147,8 @@ void jit_last(struct jit *j);
 /* Everything that is done out of line, after the fast code. */
 void jit_slow_code(struct jit *j);
 
+/* RCX: where the table of jumps has the linear address in RAX. */
+void jit_jump_entry(struct emitter *e);
 /* Looks up RAX: behind this RCX is the entry. The two jumps are taken when it is not known. */
 void jit_lookup(struct jit *j, size_t miss[2]);
 void jit_lookup_go(struct jit *j);

@@ -5,10 +5,8 @@
 
 /* ---- to where only the linear address is known ---- */
 
-void jit_lookup(struct jit *j, size_t miss[2])
+void jit_jump_entry(struct emitter *e)
 {
-	struct emitter *e = j->e;
-
 	emit_load(e, 2, H_RCX, emit_in(H_RAX));
 	emit_op(e, 2, 0xc1, 5, emit_in(H_RCX));
 	emit8(e, SOFT_JUMP_BITS);
@@ -17,6 +15,13 @@ void jit_lookup(struct jit *j, size_t miss[2])
 	emit_op(e, 2, 0xc1, 4, emit_in(H_RCX));
 	emit8(e, 5);
 	emit_op(e, 3, 0x03, H_RCX, JIT_CPU(jit.jumps));
+}
+
+void jit_lookup(struct jit *j, size_t miss[2])
+{
+	struct emitter *e = j->e;
+
+	jit_jump_entry(e);
 	emit_op(e, 3, 0x3b, H_RAX, emit_at(H_RCX, offsetof(struct soft_jit_jump, linear)));
 	miss[0] = emit_jcc(e, CC_NE, 0);
 	emit_load(e, 3, H_RAX, JIT_CPU(jit.key));

@@ -361,17 +361,24 @@ static void multiply(struct jit *j, unsigned kind)
 	jit_flags_set(j);
 }
 
-/* What the host's division cannot do is left to the slow path: then the guest's faults, too. */
-static void divide(struct jit *j)
+/* To RCX, before anything has changed. */
+static void take_divisor(struct jit *j, unsigned size)
 {
-	unsigned size = j->insn->osize;
-	int high = soft_jit_host[SOFT_RDX];
 	struct emit_operand from;
 
 	jit_flags_save(j);
 	j->flags = JIT_FLAGS_MEMORY;
 	from = jit_in_memory(j->op) ? jit_memory(j, 1u << size, JIT_READ, true) : jit_rm(j, size);
 	emit_load(j->e, size, H_RCX, from);
+}
+
+/* What the host's division cannot do is left to the slow path: then the guest's faults, too. */
+static void divide(struct jit *j)
+{
+	unsigned size = j->insn->osize;
+	int high = soft_jit_host[SOFT_RDX];
+
+	take_divisor(j, size);
 	emit_op(j->e, size, 0x3b, (unsigned)high, emit_in(H_RCX));
 	jit_slow_jump(j, emit_jcc(j->e, CC_AE, 0));
 	emit_load(j->e, size, H_RAX, emit_in(H_RDX));
@@ -385,12 +392,8 @@ static void divide_signed(struct jit *j)
 {
 	unsigned size = j->insn->osize;
 	int high = soft_jit_host[SOFT_RDX];
-	struct emit_operand from;
 
-	jit_flags_save(j);
-	j->flags = JIT_FLAGS_MEMORY;
-	from = jit_in_memory(j->op) ? jit_memory(j, 1u << size, JIT_READ, true) : jit_rm(j, size);
-	emit_load(j->e, size, H_RCX, from);
+	take_divisor(j, size);
 	emit_lea(j->e, size, H_RAX, emit_at(H_RCX, 1));
 	emit_alu_imm(j->e, size, ALU_CMP, emit_in(H_RAX), 1);
 	jit_slow_jump(j, emit_jcc(j->e, CC_BE, 0));
