@@ -13,23 +13,10 @@
 
 #include <cmocka.h>
 
-#include "channels/link/link.h"
-#include "channels/server/server.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "tests/channels/server_scene.h"
-
-/* One channel of the viewer. */
-struct side {
-	struct link_handler base;
-	struct link *link;
-	bool up;
-	bool closed;
-	uint32_t spice_error;
-	uint16_t types[256];
-	struct buf bodies[256];
-	uint32_t count;
-};
+#include "tests/channels/server_side.h"
 
 struct fixture {
 	struct loop *loop;
@@ -88,81 +75,19 @@ static const struct input_sink_ops input_ops = {
 
 /* ---- the viewer ---- */
 
-static void side_up(struct link_handler *handler)
-{
-	container_of(handler, struct side, base)->up = true;
-}
-
-static int side_message(
-	struct link_handler *handler, uint16_t type, const uint8_t *body, size_t size)
-{
-	struct side *side = container_of(handler, struct side, base);
-
-	assert_true(side->count < ARRAY_SIZE(side->types));
-	side->types[side->count] = type;
-	assert_int_equal(buf_append(&side->bodies[side->count++], body, size), 0);
-	return 0;
-}
-
-static void side_closed(struct link_handler *handler, int error, uint32_t spice_error)
-{
-	struct side *side = container_of(handler, struct side, base);
-
-	side->closed = true;
-	side->spice_error = spice_error;
-	link_destroy(side->link);
-	side->link = NULL;
-}
-
-static const struct link_handler_ops side_ops = {
-	.up = side_up,
-	.message = side_message,
-	.closed = side_closed,
-};
-
-static void side_finish(struct side *side)
-{
-	link_destroy(side->link);
-	for (uint32_t i = 0; i < ARRAY_SIZE(side->bodies); i++)
-		buf_finish(&side->bodies[i]);
-	memset(side, 0, sizeof(*side));
-}
-
 static void settle(struct fixture *f)
 {
 	for (int i = 0; i < 30; i++)
 		loop_run_once(f->loop, 1);
 }
 
-/* Connects; waits until the link is up or refused. */
-static void side_connect(
+/* Connects anew; waits until the link is up or refused. */
+static void connect_side(
 	struct fixture *f, struct side *side, uint8_t type, uint32_t session, uint32_t caps)
 {
-	struct link_connect_config config = {
-		.loop = f->loop,
-		.request = { .connection_id = session, .channel_type = type, .channel_caps = caps },
-	};
-	int fds[2];
-
 	side_finish(side);
-	side->base.ops = &side_ops;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	assert_int_equal(spice_server_add_client_fd(f->server, fds[0]), 0);
-	assert_int_equal(link_connect(&side->link, &config, fds[1], &side->base), 0);
-	for (int i = 0; i < 1000 && !side->up && !side->closed; i++)
-		loop_run_once(f->loop, 10);
-	assert_true(side->up || side->closed);
+	side_connect(side, f->loop, f->server, type, session, caps);
 	settle(f);
-}
-
-/* The number of the n-th message of a type, which must be there. */
-static uint32_t find(const struct side *side, uint16_t type, uint32_t n)
-{
-	for (uint32_t i = 0; i < side->count; i++)
-		if (side->types[i] == type && n-- == 0)
-			return i;
-	fail_msg("no message %u of that number", type);
-	return 0;
 }
 
 static uint32_t count(const struct side *side, uint16_t type)
@@ -174,18 +99,13 @@ static uint32_t count(const struct side *side, uint16_t type)
 	return n;
 }
 
-/* Parses the n-th message of a type into a struct msg_NAME. */
-#define GET(side, name, type, n, msg)                                                        \
-	assert_true(msg_##name##_parse(msg, buf_bytes(&(side)->bodies[find(side, type, n)]), \
-		(side)->bodies[find(side, type, n)].size))
-
 static void connect_main(struct fixture *f)
 {
 	struct msg_main_init init;
 
-	side_connect(f, &f->main, SPICE_CHANNEL_MAIN, 0, 1u << SPICE_MAIN_CAP_NAME_AND_UUID);
+	connect_side(f, &f->main, SPICE_CHANNEL_MAIN, 0, 1u << SPICE_MAIN_CAP_NAME_AND_UUID);
 	assert_true(f->main.up);
-	GET(&f->main, main_init, SPICE_MSG_MAIN_INIT, 0, &init);
+	SIDE_GET(&f->main, main_init, SPICE_MSG_MAIN_INIT, 0, &init);
 	f->session = init.session_id;
 }
 
@@ -254,16 +174,16 @@ static void test_main(void **state)
 
 	connect_main(f);
 	assert_int_equal(f->viewers, 1);
-	GET(&f->main, main_init, SPICE_MSG_MAIN_INIT, 0, &init);
+	SIDE_GET(&f->main, main_init, SPICE_MSG_MAIN_INIT, 0, &init);
 	assert_int_not_equal(init.session_id, 0);
 	assert_int_equal(init.supported_mouse_modes, SPICE_MOUSE_MODE_SERVER);
 	assert_int_equal(init.current_mouse_mode, SPICE_MOUSE_MODE_SERVER);
 	assert_int_equal(init.agent_connected, 0);
-	GET(&f->main, channels_list, SPICE_MSG_MAIN_CHANNELS_LIST, 0, &list);
+	SIDE_GET(&f->main, channels_list, SPICE_MSG_MAIN_CHANNELS_LIST, 0, &list);
 	assert_int_equal(list.list.count, 3);
-	GET(&f->main, name, SPICE_MSG_MAIN_NAME, 0, &name);
+	SIDE_GET(&f->main, name, SPICE_MSG_MAIN_NAME, 0, &name);
 	assert_int_equal(name.name.size, 3);
-	GET(&f->main, uuid, SPICE_MSG_MAIN_UUID, 0, &uuid);
+	SIDE_GET(&f->main, uuid, SPICE_MSG_MAIN_UUID, 0, &uuid);
 	assert_memory_equal(uuid.uuid.bytes, "0123456789abcdef", 16);
 	/* Asked for once more, the list is not sent twice: viewers would connect twice. */
 	link_send(f->main.link, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
@@ -276,20 +196,20 @@ static void test_who_is_let_in(void **state)
 	struct fixture *f = *state;
 
 	connect_main(f);
-	side_connect(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session + 1, 0);
+	connect_side(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session + 1, 0);
 	assert_int_equal(f->inputs.spice_error, SPICE_LINK_ERR_BAD_CONNECTION_ID);
-	side_connect(f, &f->inputs, SPICE_CHANNEL_INPUTS, 0, 0);
+	connect_side(f, &f->inputs, SPICE_CHANNEL_INPUTS, 0, 0);
 	assert_int_equal(f->inputs.spice_error, SPICE_LINK_ERR_BAD_CONNECTION_ID);
-	side_connect(f, &f->inputs, SPICE_CHANNEL_PLAYBACK, f->session, 0);
+	connect_side(f, &f->inputs, SPICE_CHANNEL_PLAYBACK, f->session, 0);
 	assert_int_equal(f->inputs.spice_error, SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
-	side_connect(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
+	connect_side(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
 	assert_true(f->inputs.up);
-	side_connect(f, &f->other, SPICE_CHANNEL_INPUTS, f->session, 0);
+	connect_side(f, &f->other, SPICE_CHANNEL_INPUTS, f->session, 0);
 	assert_int_equal(f->other.spice_error, SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
-	side_connect(f, &f->other, SPICE_CHANNEL_MAIN, 0, 0);
+	connect_side(f, &f->other, SPICE_CHANNEL_MAIN, 0, 0);
 	assert_true(f->other.up);
 	assert_int_equal(f->viewers, 2);
-	side_connect(f, &f->cursor, SPICE_CHANNEL_MAIN, 0, 0); /* two are the most */
+	connect_side(f, &f->cursor, SPICE_CHANNEL_MAIN, 0, 0); /* two are the most */
 	assert_int_equal(f->cursor.spice_error, SPICE_LINK_ERR_ERROR);
 	/* Without its main channel the first viewer's inputs end too, the second's session
 	 * stays. */
@@ -307,8 +227,8 @@ static void test_malformed_closes_one_link(void **state)
 	struct buf body = { 0 };
 
 	connect_main(f);
-	side_connect(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
-	side_connect(f, &f->cursor, SPICE_CHANNEL_CURSOR, f->session, 0);
+	connect_side(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
+	connect_side(f, &f->cursor, SPICE_CHANNEL_CURSOR, f->session, 0);
 	assert_int_equal(buf_append(&body, "xyz", 3), 0);
 	link_send(f->inputs.link, SPICE_MSGC_INPUTS_KEY_DOWN, &body);
 	settle(f);
@@ -337,19 +257,19 @@ static void test_mouse_modes(void **state)
 
 	connect_main(f);
 	request_mode(f, SPICE_MOUSE_MODE_CLIENT);
-	GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 0, &mode);
+	SIDE_GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 0, &mode);
 	assert_int_equal(mode.current_mode, SPICE_MOUSE_MODE_SERVER); /* it cannot be */
 	input_sink_set_absolute(&f->input, true);
 	settle(f);
-	GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 1, &mode);
+	SIDE_GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 1, &mode);
 	assert_int_equal(mode.supported_modes, 3);
 	assert_int_equal(mode.current_mode, SPICE_MOUSE_MODE_SERVER);
 	request_mode(f, SPICE_MOUSE_MODE_CLIENT);
-	GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 2, &mode);
+	SIDE_GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 2, &mode);
 	assert_int_equal(mode.current_mode, SPICE_MOUSE_MODE_CLIENT);
 	input_sink_set_absolute(&f->input, false);
 	settle(f);
-	GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 3, &mode);
+	SIDE_GET(&f->main, mouse_mode, SPICE_MSG_MAIN_MOUSE_MODE, 3, &mode);
 	assert_int_equal(mode.current_mode, SPICE_MOUSE_MODE_SERVER);
 	assert_int_equal(mode.supported_modes, 1);
 	request_mode(f, 3); /* neither */
@@ -378,8 +298,8 @@ static void test_keys(void **state)
 
 	connect_main(f);
 	f->input.leds = INPUT_LED_NUM;
-	side_connect(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
-	GET(&f->inputs, key_modifiers, SPICE_MSG_INPUTS_INIT, 0, &leds);
+	connect_side(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
+	SIDE_GET(&f->inputs, key_modifiers, SPICE_MSG_INPUTS_INIT, 0, &leds);
 	assert_int_equal(leds.modifiers, SPICE_KEYBOARD_MODIFIER_FLAGS_NUM_LOCK);
 	key(f, SPICE_MSGC_INPUTS_KEY_DOWN, 0x1e);
 	key(f, SPICE_MSGC_INPUTS_KEY_UP, 0x9e);
@@ -404,7 +324,7 @@ static void test_keys(void **state)
 	expect_events(f, "+14d -14d +1e l4 ");
 	input_sink_set_leds(&f->input, INPUT_LED_CAPS);
 	settle(f);
-	GET(&f->inputs, key_modifiers, SPICE_MSG_INPUTS_KEY_MODIFIERS, 0, &leds);
+	SIDE_GET(&f->inputs, key_modifiers, SPICE_MSG_INPUTS_KEY_MODIFIERS, 0, &leds);
 	assert_int_equal(leds.modifiers, SPICE_KEYBOARD_MODIFIER_FLAGS_CAPS_LOCK);
 	/* What is held when the link drops is let go. */
 	link_destroy(f->inputs.link);
@@ -435,7 +355,7 @@ static void test_pointer(void **state)
 	struct fixture *f = *state;
 
 	connect_main(f);
-	side_connect(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
+	connect_side(f, &f->inputs, SPICE_CHANNEL_INPUTS, f->session, 0);
 	motion(f, 3, -4, 0);
 	position(f, 1, 1); /* not in this mode */
 	button(f, SPICE_MSGC_INPUTS_MOUSE_PRESS, SPICE_MOUSE_BUTTON_RIGHT, 4);
@@ -490,8 +410,8 @@ static void test_cursor(void **state)
 
 	connect_main(f);
 	set_cursor(f, 7, 10, true);
-	side_connect(f, &f->cursor, SPICE_CHANNEL_CURSOR, f->session, 0);
-	GET(&f->cursor, cursor_init, SPICE_MSG_CURSOR_INIT, 0, &init);
+	connect_side(f, &f->cursor, SPICE_CHANNEL_CURSOR, f->session, 0);
+	SIDE_GET(&f->cursor, cursor_init, SPICE_MSG_CURSOR_INIT, 0, &init);
 	assert_int_equal(init.visible, 1);
 	assert_int_equal(init.position.x, 10);
 	assert_int_equal(init.cursor.flags, SPICE_CURSOR_FLAGS_CACHE_ME);
@@ -501,15 +421,15 @@ static void test_cursor(void **state)
 	for (int x = 0; x < 5; x++) /* in one turn: one message */
 		move_cursor(f, 30 + x, true);
 	settle(f);
-	GET(&f->cursor, cursor_move, SPICE_MSG_CURSOR_MOVE, 0, &move);
+	SIDE_GET(&f->cursor, cursor_move, SPICE_MSG_CURSOR_MOVE, 0, &move);
 	assert_int_equal(move.position.x, 34);
 	assert_int_equal(count(&f->cursor, SPICE_MSG_CURSOR_MOVE), 1);
 	set_cursor(f, 8, 34, true);
 	set_cursor(f, 7, 34, true);
-	GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 0, &set);
+	SIDE_GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 0, &set);
 	assert_int_equal(set.cursor.flags, SPICE_CURSOR_FLAGS_CACHE_ME);
 	assert_int_equal(set.cursor.data.data[0], 8);
-	GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 1, &set);
+	SIDE_GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 1, &set);
 	assert_int_equal(set.cursor.flags, SPICE_CURSOR_FLAGS_FROM_CACHE);
 	assert_int_equal(set.cursor.unique, 7);
 	assert_int_equal(set.cursor.data.size, 0);
@@ -518,7 +438,7 @@ static void test_cursor(void **state)
 	assert_int_equal(count(&f->cursor, SPICE_MSG_CURSOR_HIDE), 1);
 	move_cursor(f, 40, true);
 	settle(f);
-	GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 2, &set);
+	SIDE_GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 2, &set);
 	assert_int_equal(set.position.x, 40);
 }
 
@@ -529,17 +449,17 @@ static void test_cursor_cache_is_bounded(void **state)
 	struct msg_cursor_set set;
 
 	connect_main(f);
-	side_connect(f, &f->cursor, SPICE_CHANNEL_CURSOR, f->session, 0);
+	connect_side(f, &f->cursor, SPICE_CHANNEL_CURSOR, f->session, 0);
 	for (uint64_t unique = 1; unique <= 65; unique++)
 		set_cursor(f, unique, 1, true);
 	assert_int_equal(count(&f->cursor, SPICE_MSG_CURSOR_INVAL_ONE), 1);
-	GET(&f->cursor, inval_one, SPICE_MSG_CURSOR_INVAL_ONE, 0, &inval);
+	SIDE_GET(&f->cursor, inval_one, SPICE_MSG_CURSOR_INVAL_ONE, 0, &inval);
 	assert_int_equal(inval.id, 1);
 	set_cursor(f, 2, 1, true);
-	GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 65, &set);
+	SIDE_GET(&f->cursor, cursor_set, SPICE_MSG_CURSOR_SET, 65, &set);
 	assert_int_equal(set.cursor.flags, SPICE_CURSOR_FLAGS_FROM_CACHE);
 	set_cursor(f, 1, 1, true); /* 3 goes, as 2 was used just now */
-	GET(&f->cursor, inval_one, SPICE_MSG_CURSOR_INVAL_ONE, 1, &inval);
+	SIDE_GET(&f->cursor, inval_one, SPICE_MSG_CURSOR_INVAL_ONE, 1, &inval);
 	assert_int_equal(inval.id, 3);
 }
 
@@ -563,24 +483,25 @@ static void test_display_start(void **state)
 	struct msg_draw_copy copy;
 
 	connect_main(f);
-	side_connect(f, side, SPICE_CHANNEL_DISPLAY, f->session,
+	connect_side(f, side, SPICE_CHANNEL_DISPLAY, f->session,
 		1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG);
 	assert_int_equal(side->count, 0); /* the viewer speaks first */
 	display_init(f);
-	GET(side, surface_create, SPICE_MSG_DISPLAY_SURFACE_CREATE, 0, &create);
+	SIDE_GET(side, surface_create, SPICE_MSG_DISPLAY_SURFACE_CREATE, 0, &create);
 	assert_int_equal(create.surface_id, 0);
 	assert_int_equal(create.width, SCENE_WIDTH);
 	assert_int_equal(create.format, SPICE_SURFACE_FMT_32_xRGB);
 	assert_int_equal(create.flags, SPICE_SURFACE_FLAGS_PRIMARY);
-	GET(side, monitors_config, SPICE_MSG_DISPLAY_MONITORS_CONFIG, 0, &heads);
+	SIDE_GET(side, monitors_config, SPICE_MSG_DISPLAY_MONITORS_CONFIG, 0, &heads);
 	assert_int_equal(heads.list.count, 1);
 	assert_int_equal(heads.list.items[0].height, SCENE_HEIGHT);
 	/* The whole picture in one message, then the mark. */
-	GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, 0, &copy);
+	SIDE_GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, 0, &copy);
 	assert_int_equal(copy.base.box.right, SCENE_WIDTH);
 	assert_int_equal(copy.base.box.bottom, SCENE_HEIGHT);
-	assert_true(
-		find(side, SPICE_MSG_DISPLAY_MARK, 0) > find(side, SPICE_MSG_DISPLAY_DRAW_COPY, 0));
+	assert_true(side_seek(side, SPICE_MSG_DISPLAY_DRAW_COPY, 0) >= 0);
+	assert_true(side_seek(side, SPICE_MSG_DISPLAY_MARK, 0) >
+		side_seek(side, SPICE_MSG_DISPLAY_DRAW_COPY, 0));
 	/* INIT twice is a mistake. */
 	display_init(f);
 	assert_true(side->closed);
@@ -602,10 +523,10 @@ static void test_display_compression(void **state)
 	draw_unref(draw);
 	spice_server_set_compression(f->server, SPICE_SERVER_COMPRESSION_LZ4);
 	connect_main(f);
-	side_connect(f, side, SPICE_CHANNEL_DISPLAY, f->session,
+	connect_side(f, side, SPICE_CHANNEL_DISPLAY, f->session,
 		1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION);
 	display_init(f);
-	GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, 0, &copy);
+	SIDE_GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, 0, &copy);
 	assert_int_equal(copy.source.type, SPICE_IMAGE_TYPE_LZ4); /* as the server is set */
 	assert_int_equal(count(side, SPICE_MSG_DISPLAY_MONITORS_CONFIG), 0);
 	link_send_preferred_compression(side->link, SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION,
@@ -614,7 +535,7 @@ static void test_display_compression(void **state)
 	before = count(side, SPICE_MSG_DISPLAY_DRAW_COPY);
 	display_sink(f->display)->ops->dirty(display_sink(f->display), 0, &area);
 	settle(f);
-	GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, before, &copy);
+	SIDE_GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, before, &copy);
 	assert_int_equal(copy.source.type, SPICE_IMAGE_TYPE_BITMAP);
 	assert_int_equal(copy.base.box.right, 32);
 }
@@ -626,7 +547,7 @@ static void test_display_mode_change(void **state)
 	struct side *side = &f->display_side;
 
 	connect_main(f);
-	side_connect(f, side, SPICE_CHANNEL_DISPLAY, f->session, 1u << SPICE_DISPLAY_CAP_COMPOSITE);
+	connect_side(f, side, SPICE_CHANNEL_DISPLAY, f->session, 1u << SPICE_DISPLAY_CAP_COMPOSITE);
 	display_init(f);
 	display_sink(f->display)->ops->surface_destroy(display_sink(f->display), 0);
 	scene_begin(f->display);
@@ -652,12 +573,12 @@ static void test_display_large_picture(void **state)
 	display_sink(f->display)->ops->surface_create(display_sink(f->display), 0, surface);
 	surface_unref(surface);
 	connect_main(f);
-	side_connect(f, side, SPICE_CHANNEL_DISPLAY, f->session, 0);
+	connect_side(f, side, SPICE_CHANNEL_DISPLAY, f->session, 0);
 	display_init(f);
 	for (int i = 0; i < 2000 && !side->closed && !count(side, SPICE_MSG_DISPLAY_MARK); i++)
 		loop_run_once(f->loop, 20);
 	assert_false(side->closed);
-	GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, 0, &copy);
+	SIDE_GET(side, draw_copy, SPICE_MSG_DISPLAY_DRAW_COPY, 0, &copy);
 	assert_int_equal(copy.base.box.bottom, 2400);
 	assert_int_equal(copy.source.bitmap.data.size, 4096 * 2400 * 4);
 	assert_int_equal(count(side, SPICE_MSG_DISPLAY_MARK), 1);

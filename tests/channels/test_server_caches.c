@@ -5,26 +5,15 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include <cmocka.h>
 
-#include "channels/link/link.h"
-#include "channels/server/server.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "tests/channels/server_scene.h"
+#include "tests/channels/server_side.h"
 
 enum { VIEWERS = 3, SIDE = 64, PLACE = 10 };
-
-struct viewer;
-
-struct side {
-	struct link_handler base;
-	struct viewer *viewer;
-	struct link *link;
-	bool up, closed;
-};
 
 /* What it was sent last of the picture that is drawn here. */
 struct viewer {
@@ -44,25 +33,22 @@ struct fixture {
 	struct viewer viewers[VIEWERS];
 };
 
-static void on_up(struct link_handler *handler)
+static void on_main(struct side *side, uint16_t type, const uint8_t *body, size_t size)
 {
-	container_of(handler, struct side, base)->up = true;
+	struct viewer *viewer = container_of(side, struct viewer, main);
+	struct msg_main_init init;
+
+	if (type != SPICE_MSG_MAIN_INIT)
+		return;
+	assert_true(msg_main_init_parse(&init, body, size));
+	viewer->session = init.session_id;
 }
 
-static int on_message(struct link_handler *handler, uint16_t type, const uint8_t *body, size_t size)
+static void on_display(struct side *side, uint16_t type, const uint8_t *body, size_t size)
 {
-	struct side *side = container_of(handler, struct side, base);
-	struct viewer *viewer = side->viewer;
-	struct msg_main_init init;
+	struct viewer *viewer = container_of(side, struct viewer, display);
 	struct msg_draw_copy copy;
 
-	if (side == &viewer->main) {
-		if (type == SPICE_MSG_MAIN_INIT) {
-			assert_true(msg_main_init_parse(&init, body, size));
-			viewer->session = init.session_id;
-		}
-		return 0;
-	}
 	switch (type) {
 	case SPICE_MSG_DISPLAY_DRAW_COPY:
 		assert_true(msg_draw_copy_parse(&copy, body, size));
@@ -76,52 +62,12 @@ static int on_message(struct link_handler *handler, uint16_t type, const uint8_t
 	case SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS: viewer->inval_all++; break;
 	default: break;
 	}
-	return 0;
 }
-
-static void on_closed(struct link_handler *handler, int error, uint32_t spice_error)
-{
-	struct side *side = container_of(handler, struct side, base);
-
-	side->closed = true;
-	link_destroy(side->link);
-	side->link = NULL;
-}
-
-static const struct link_handler_ops side_ops = {
-	.up = on_up,
-	.message = on_message,
-	.closed = on_closed,
-};
 
 static void settle(struct fixture *f)
 {
 	for (int i = 0; i < 30; i++)
 		loop_run_once(f->loop, 1);
-}
-
-static void side_connect(struct fixture *f, struct viewer *viewer, struct side *side, uint8_t type)
-{
-	struct link_connect_config config = {
-		.loop = f->loop,
-		.request = { .connection_id = type == SPICE_CHANNEL_MAIN ? 0 : viewer->session,
-			.channel_type = type,
-			.channel_caps = type == SPICE_CHANNEL_DISPLAY
-				? 1u << SPICE_DISPLAY_CAP_COMPOSITE |
-					1u << SPICE_DISPLAY_CAP_A8_SURFACE
-				: 0 },
-	};
-	int fds[2];
-
-	side->base.ops = &side_ops;
-	side->viewer = viewer;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	assert_int_equal(spice_server_add_client_fd(f->server, fds[0]), 0);
-	assert_int_equal(link_connect(&side->link, &config, fds[1], &side->base), 0);
-	for (int i = 0; i < 1000 && !side->up; i++)
-		loop_run_once(f->loop, 10);
-	assert_true(side->up);
-	settle(f);
 }
 
 /* A viewer that says so of its caches; waits for its picture, if one is to come. */
@@ -130,8 +76,13 @@ static struct viewer *arrive(
 {
 	struct viewer *viewer = &f->viewers[nth];
 
-	side_connect(f, viewer, &viewer->main, SPICE_CHANNEL_MAIN);
-	side_connect(f, viewer, &viewer->display, SPICE_CHANNEL_DISPLAY);
+	viewer->main.message = on_main;
+	side_connect(&viewer->main, f->loop, f->server, SPICE_CHANNEL_MAIN, 0, 0);
+	settle(f);
+	viewer->display.message = on_display;
+	side_connect(&viewer->display, f->loop, f->server, SPICE_CHANNEL_DISPLAY, viewer->session,
+		1u << SPICE_DISPLAY_CAP_COMPOSITE | 1u << SPICE_DISPLAY_CAP_A8_SURFACE);
+	settle(f);
 	link_send_display_init(viewer->display.link, SPICE_MSGC_DISPLAY_INIT,
 		&(struct msg_display_init){ .pixmap_cache_id = 1,
 			.pixmap_cache_size = pixmaps,
@@ -170,8 +121,8 @@ static int teardown(void **state)
 		loop_run_once(f->loop, 20);
 	spice_server_destroy(f->server);
 	for (uint32_t i = 0; i < VIEWERS; i++) {
-		link_destroy(f->viewers[i].main.link);
-		link_destroy(f->viewers[i].display.link);
+		side_finish(&f->viewers[i].main);
+		side_finish(&f->viewers[i].display);
 	}
 	for (int i = 0; i < 5; i++)
 		loop_run_once(f->loop, 20);
@@ -262,8 +213,8 @@ static void test_lies(void **state)
 		draw(f, 100 + i);
 		assert_int_not_equal(all->image_type, 0);
 		assert_false(all->display.closed || all->main.closed || liar->main.closed);
-		link_destroy(liar->main.link);
-		*liar = (struct viewer){ 0 };
+		side_finish(&liar->main);
+		side_finish(&liar->display);
 		settle(f);
 	}
 	draw(f, 100);

@@ -10,17 +10,15 @@
 
 #include <cmocka.h>
 
-#include "channels/link/link.h"
-#include "channels/server/server.h"
 #include "channels/server/stream_control.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "tests/channels/server_film.h"
+#include "tests/channels/server_side.h"
 
 enum {
 	WIDTH = 640,
 	HEIGHT = 480,
-	MESSAGES = 4096,
 	SHARED = 40,
 	PATIENCE = 600, /* frames, for what has to come some time */
 	CAPS_MJPEG = 1u << SPICE_DISPLAY_CAP_STREAM_REPORT,
@@ -31,17 +29,6 @@ enum {
 		1u << SPICE_DISPLAY_CAP_CODEC_VP8)
 
 static const struct rect film_area = { 40, 60, 360, 240 };
-
-/* One channel of a viewer. */
-struct side {
-	struct link_handler base;
-	struct link *link;
-	bool up;
-	bool closed;
-	uint16_t types[MESSAGES];
-	struct buf bodies[MESSAGES];
-	uint32_t count;
-};
 
 struct viewer {
 	struct side main, display;
@@ -58,97 +45,25 @@ struct fixture {
 
 /* ---- viewers ---- */
 
-static void side_up(struct link_handler *handler)
-{
-	container_of(handler, struct side, base)->up = true;
-}
-
-static int side_message(
-	struct link_handler *handler, uint16_t type, const uint8_t *body, size_t size)
-{
-	struct side *side = container_of(handler, struct side, base);
-
-	assert_true(side->count < MESSAGES);
-	side->types[side->count] = type;
-	assert_int_equal(buf_append(&side->bodies[side->count++], body, size), 0);
-	return 0;
-}
-
-static void side_closed(struct link_handler *handler, int error, uint32_t spice_error)
-{
-	struct side *side = container_of(handler, struct side, base);
-
-	side->closed = true;
-	link_destroy(side->link);
-	side->link = NULL;
-}
-
-static const struct link_handler_ops side_ops = {
-	.up = side_up,
-	.message = side_message,
-	.closed = side_closed,
-};
-
-static void side_finish(struct side *side)
-{
-	link_destroy(side->link);
-	for (uint32_t i = 0; i < side->count; i++)
-		buf_finish(&side->bodies[i]);
-	memset(side, 0, sizeof(*side));
-}
-
-/* The number of the n-th message of a type; -1: there is none. */
-static int32_t seek(const struct side *side, uint16_t type, uint32_t n)
-{
-	for (uint32_t i = 0; i < side->count; i++)
-		if (side->types[i] == type && n-- == 0)
-			return (int32_t)i;
-	return -1;
-}
-
-#define GET(side, name, type, n, msg)                                                     \
-	do {                                                                              \
-		int32_t at_ = seek(side, type, n);                                        \
-		assert_true(at_ >= 0);                                                    \
-		assert_true(msg_##name##_parse(                                           \
-			msg, buf_bytes(&(side)->bodies[at_]), (side)->bodies[at_].size)); \
-	} while (0)
-
-static void side_connect(
-	struct fixture *f, struct side *side, uint8_t type, uint32_t session, uint32_t caps)
-{
-	struct link_connect_config config = {
-		.loop = f->loop,
-		.request = { .connection_id = session, .channel_type = type, .channel_caps = caps },
-	};
-	int fds[2];
-
-	side->base.ops = &side_ops;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	assert_int_equal(spice_server_add_client_fd(f->server, fds[0]), 0);
-	assert_int_equal(link_connect(&side->link, &config, fds[1], &side->base), 0);
-	for (int i = 0; i < 1000 && !side->up; i++)
-		loop_run_once(f->loop, 10);
-	assert_true(side->up);
-}
-
 static void view(struct fixture *f, struct viewer *viewer, uint32_t caps)
 {
 	struct msg_main_init init;
 
-	side_connect(f, &viewer->main, SPICE_CHANNEL_MAIN, 0, 0);
-	for (int i = 0; i < 1000 && seek(&viewer->main, SPICE_MSG_MAIN_INIT, 0) < 0; i++)
+	side_connect(&viewer->main, f->loop, f->server, SPICE_CHANNEL_MAIN, 0, 0);
+	assert_true(viewer->main.up);
+	for (int i = 0; i < 1000 && side_seek(&viewer->main, SPICE_MSG_MAIN_INIT, 0) < 0; i++)
 		loop_run_once(f->loop, 10);
-	GET(&viewer->main, main_init, SPICE_MSG_MAIN_INIT, 0, &init);
-	side_connect(f, &viewer->display, SPICE_CHANNEL_DISPLAY, init.session_id, caps);
+	SIDE_GET(&viewer->main, main_init, SPICE_MSG_MAIN_INIT, 0, &init);
+	side_connect(
+		&viewer->display, f->loop, f->server, SPICE_CHANNEL_DISPLAY, init.session_id, caps);
 	link_send_display_init(viewer->display.link, SPICE_MSGC_DISPLAY_INIT,
 		&(struct msg_display_init){ .pixmap_cache_id = 1,
 			.pixmap_cache_size = 1 << 20,
 			.glz_dictionary_id = 1,
 			.glz_window_size = 1 << 20 });
-	for (int i = 0; i < 1000 && seek(&viewer->display, SPICE_MSG_DISPLAY_MARK, 0) < 0; i++)
+	for (int i = 0; i < 1000 && side_seek(&viewer->display, SPICE_MSG_DISPLAY_MARK, 0) < 0; i++)
 		loop_run_once(f->loop, 10);
-	assert_true(seek(&viewer->display, SPICE_MSG_DISPLAY_MARK, 0) >= 0);
+	assert_true(side_seek(&viewer->display, SPICE_MSG_DISPLAY_MARK, 0) >= 0);
 }
 
 static void viewer_finish(struct viewer *viewer)
@@ -222,9 +137,9 @@ static void film_frame(struct fixture *f)
 /* Plays on until the viewer has the n-th message of that type. */
 static void film_until(struct fixture *f, const struct side *side, uint16_t type, uint32_t n)
 {
-	for (int i = 0; i < PATIENCE && seek(side, type, n) < 0; i++)
+	for (int i = 0; i < PATIENCE && side_seek(side, type, n) < 0; i++)
 		film_frame(f);
-	assert_true(seek(side, type, n) >= 0);
+	assert_true(side_seek(side, type, n) >= 0);
 }
 
 /* Decodes the n-th frame; answers how near it is to the film's frame that is the nearest. */
@@ -236,7 +151,7 @@ static uint64_t frame_error(struct video_decoder *decoder, const struct side *si
 	uint32_t width, height;
 
 	assert_non_null(pixels);
-	GET(side, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, n, &data);
+	SIDE_GET(side, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, n, &data);
 	assert_int_equal(video_decoder_frame(
 				 decoder, data.data.data, data.data.size, 1 << 20, &width, &height),
 		0);
@@ -276,7 +191,7 @@ static uint32_t number(const struct side *side, uint16_t type)
 {
 	uint32_t n = 0;
 
-	while (seek(side, type, n) >= 0)
+	while (side_seek(side, type, n) >= 0)
 		n++;
 	return n;
 }
@@ -293,7 +208,7 @@ static void check_stream(struct fixture *f, uint32_t caps, uint8_t wire, enum vi
 
 	view(f, &f->a, caps);
 	film_until(f, side, SPICE_MSG_DISPLAY_STREAM_DATA, 0);
-	GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 0, &create);
+	SIDE_GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 0, &create);
 	assert_int_equal(create.codec, wire);
 	assert_int_equal(create.flags, SPICE_STREAM_FLAGS_TOP_DOWN);
 	assert_int_equal(create.surface_id, 0);
@@ -301,7 +216,8 @@ static void check_stream(struct fixture *f, uint32_t caps, uint8_t wire, enum vi
 	assert_int_equal(create.source_width, 320);
 	assert_int_equal(create.source_height, 180);
 	assert_false(create.clip.clipped);
-	GET(side, stream_activate_report, SPICE_MSG_DISPLAY_STREAM_ACTIVATE_REPORT, 0, &report);
+	SIDE_GET(
+		side, stream_activate_report, SPICE_MSG_DISPLAY_STREAM_ACTIVATE_REPORT, 0, &report);
 	assert_int_equal(report.stream_id, create.stream_id);
 	/* From there on nothing else is sent for it. */
 	copies = number(side, SPICE_MSG_DISPLAY_DRAW_COPY);
@@ -309,7 +225,7 @@ static void check_stream(struct fixture *f, uint32_t caps, uint8_t wire, enum vi
 	if (number(side, SPICE_MSG_DISPLAY_STREAM_CREATE) == 1)
 		assert_int_equal(number(side, SPICE_MSG_DISPLAY_DRAW_COPY), copies);
 	for (uint32_t n = 0; n < 10; n++) {
-		GET(side, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, n, &data);
+		SIDE_GET(side, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, n, &data);
 		assert_int_equal(data.stream_id, create.stream_id);
 		assert_true(n == 0 || data.mm_time > last_time);
 		last_time = data.mm_time;
@@ -337,20 +253,20 @@ static void test_choice_of_codec(void **state)
 
 	view(f, &f->a, CAPS_VP8);
 	film_until(f, side, SPICE_MSG_DISPLAY_STREAM_DATA, 0);
-	GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 0, &create);
+	SIDE_GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 0, &create);
 	assert_int_equal(create.codec, SPICE_VIDEO_CODEC_TYPE_VP8);
 	link_send_preferred_video_codecs(side->link, SPICE_MSGC_DISPLAY_PREFERRED_VIDEO_CODEC_TYPE,
 		&(struct msg_preferred_video_codecs){ .count = 2, .codecs = { preferred, 2 } });
 	film_until(f, side, SPICE_MSG_DISPLAY_STREAM_CREATE, 1);
-	assert_true(seek(side, SPICE_MSG_DISPLAY_STREAM_DESTROY, 0) <
-		seek(side, SPICE_MSG_DISPLAY_STREAM_CREATE, 1));
-	GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 1, &create);
+	assert_true(side_seek(side, SPICE_MSG_DISPLAY_STREAM_DESTROY, 0) <
+		side_seek(side, SPICE_MSG_DISPLAY_STREAM_CREATE, 1));
+	SIDE_GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 1, &create);
 	assert_int_equal(create.codec, SPICE_VIDEO_CODEC_TYPE_MJPEG);
 	/* It cannot: the other one. */
 	link_send_stream_report(side->link, SPICE_MSGC_DISPLAY_STREAM_REPORT,
 		&(struct msg_stream_report){ .stream_id = create.stream_id, .drops = UINT32_MAX });
 	film_until(f, side, SPICE_MSG_DISPLAY_STREAM_CREATE, 2);
-	GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 2, &create);
+	SIDE_GET(side, stream_create, SPICE_MSG_DISPLAY_STREAM_CREATE, 2, &create);
 	assert_int_equal(create.codec, SPICE_VIDEO_CODEC_TYPE_VP8);
 	/* Nor that: pictures. */
 	link_send_stream_report(side->link, SPICE_MSGC_DISPLAY_STREAM_REPORT,
@@ -383,11 +299,11 @@ static void test_clip(void **state)
 	draw(f, fill);
 	for (int i = 0; i < 1000 && at < 0; i++) {
 		loop_run_once(f->loop, 10);
-		at = seek(side, SPICE_MSG_DISPLAY_DRAW_FILL, 0);
+		at = side_seek(side, SPICE_MSG_DISPLAY_DRAW_FILL, 0);
 	}
 	assert_true(at >= 0);
-	assert_in_range(seek(side, SPICE_MSG_DISPLAY_STREAM_CLIP, 0), 0, at - 1);
-	GET(side, stream_clip, SPICE_MSG_DISPLAY_STREAM_CLIP, 0, &clip);
+	assert_in_range(side_seek(side, SPICE_MSG_DISPLAY_STREAM_CLIP, 0), 0, at - 1);
+	SIDE_GET(side, stream_clip, SPICE_MSG_DISPLAY_STREAM_CLIP, 0, &clip);
 	assert_true(clip.clip.clipped);
 	region_init(&region);
 	assert_int_equal(proto_clip_region(&clip.clip, &region), 0);
@@ -395,7 +311,7 @@ static void test_clip(void **state)
 	region_finish(&region);
 	/* The next frame shows all again. */
 	film_until(f, side, SPICE_MSG_DISPLAY_STREAM_CLIP, 1);
-	GET(side, stream_clip, SPICE_MSG_DISPLAY_STREAM_CLIP, 1, &clip);
+	SIDE_GET(side, stream_clip, SPICE_MSG_DISPLAY_STREAM_CLIP, 1, &clip);
 	assert_false(clip.clip.clipped);
 }
 
@@ -412,7 +328,7 @@ static void test_end(void **state)
 	region_init(&sent);
 	for (int i = 0; i < 1000 && !region_contains_rect(&sent, &film_area); i++) {
 		loop_run_once(f->loop, 20);
-		end = seek(side, SPICE_MSG_DISPLAY_STREAM_DESTROY, 0);
+		end = side_seek(side, SPICE_MSG_DISPLAY_STREAM_DESTROY, 0);
 		region_clear(&sent);
 		for (uint32_t k = 0; end >= 0 && k < side->count; k++) {
 			struct msg_draw_copy copy;
@@ -438,10 +354,10 @@ static void test_surface_goes(void **state)
 	film_until(f, side, SPICE_MSG_DISPLAY_STREAM_DATA, 2);
 	film_frame(f);
 	display_sink(f->display)->ops->surface_destroy(display_sink(f->display), 0);
-	for (int i = 0; i < 1000 && seek(side, SPICE_MSG_DISPLAY_SURFACE_DESTROY, 0) < 0; i++)
+	for (int i = 0; i < 1000 && side_seek(side, SPICE_MSG_DISPLAY_SURFACE_DESTROY, 0) < 0; i++)
 		loop_run_once(f->loop, 10);
-	assert_in_range(seek(side, SPICE_MSG_DISPLAY_STREAM_DESTROY, 0), 1,
-		seek(side, SPICE_MSG_DISPLAY_SURFACE_DESTROY, 0) - 1);
+	assert_in_range(side_seek(side, SPICE_MSG_DISPLAY_STREAM_DESTROY, 0), 1,
+		side_seek(side, SPICE_MSG_DISPLAY_SURFACE_DESTROY, 0) - 1);
 }
 
 /* Two viewers that want the same get the same bytes, made once. */
@@ -458,8 +374,8 @@ static void test_shared(void **state)
 		for (uint32_t k = 0; k < SHARED; k++) {
 			struct msg_stream_data a, b;
 
-			GET(&f->a.display, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, i, &a);
-			GET(&f->b.display, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, k, &b);
+			SIDE_GET(&f->a.display, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, i, &a);
+			SIDE_GET(&f->b.display, stream_data, SPICE_MSG_DISPLAY_STREAM_DATA, k, &b);
 			same += a.mm_time == b.mm_time && a.data.size == b.data.size &&
 				!memcmp(a.data.data, b.data.data, a.data.size);
 		}
@@ -485,7 +401,7 @@ static void test_switched_off(void **state)
 	film_until(f, side, SPICE_MSG_DISPLAY_STREAM_DESTROY, 0);
 	film_until(f, side, SPICE_MSG_DISPLAY_DRAW_COPY,
 		number(side, SPICE_MSG_DISPLAY_DRAW_COPY) + 8);
-	assert_true(seek(side, SPICE_MSG_DISPLAY_STREAM_CREATE, 1) < 0);
+	assert_true(side_seek(side, SPICE_MSG_DISPLAY_STREAM_CREATE, 1) < 0);
 }
 
 static void test_malformed_report(void **state)
