@@ -36,9 +36,19 @@ def sendkey(qemu, text):
 	qemu.command("sendkey ret")
 
 
-def make_references(qemu, paths):
-	"""The same guest's frames under QEMU."""
-	qemu.wait_serial("XREADY", 300)
+def make_references(qemu, image, paths):
+	"""The same guest's frames under QEMU. It is begun anew when its session gets stuck: only its pictures
+	are wanted."""
+	for patience_s in (150, 200, 0):
+		try:
+			qemu.wait_serial("XREADY", patience_s or 300)
+			break
+		except TimeoutError:
+			if not patience_s:
+				raise
+			lib.note("QEMU's guest got stuck on its way to the desktop: once more")
+			qemu.stop()
+			qemu = debian.Qemu(image)
 	pictures = {"desktop": qemu.wait_still(3)}
 	sendkey(qemu, TYPED)
 	pictures["typed"] = qemu.wait_still(3, accept=lambda picture:
@@ -122,7 +132,7 @@ def main():
 	vm = debian.Spicebox(image, cpus=2)
 	boot(vm, begun)
 	if qemu:
-		make_references(qemu, paths)
+		make_references(qemu, image, paths)
 	pictures = {step: lib.read_png(path) for step, path in paths.items()}
 	lib.check(pictures["desktop"].colours() > 500, "the desktop is a rich picture (%d colours)" %
 		pictures["desktop"].colours())
