@@ -25,6 +25,9 @@ boot_base:
 	.code64
 	.if vector == 6
 	jmp	ring0_call
+	.elseif vector == VECTOR_KEYBOARD || vector == VECTOR_MOUSE
+	movl	$vector << 16, %eax
+	jmp	ring0_i8042
 	.elseif vector >= VECTOR_IRQ0
 	movl	$vector, %eax
 	jmp	ring0_irq
@@ -235,6 +238,15 @@ call_poll:
 	cli
 	xorl	%eax, %eax
 	iretq
+
+/* The i8042's byte and its status are taken at once, which saves ring 3 two ways to here and back:
+ * EAX = vector << 16 | status << 8 | byte. */
+ring0_i8042:
+	inb	$0x64, %al
+	movb	%al, %ah
+	testb	$1, %al			/* without a byte, one that comes now keeps its interrupt */
+	jz	ring0_irq
+	inb	$0x60, %al
 
 /* The interrupt came in idle's HLT or in poll: drop its frame and go back to ring 3 with the vector. */
 ring0_irq:

@@ -72,13 +72,14 @@ static inline void cpu_wrmsr(uint32_t msr, uint64_t value)
 	__asm__ volatile("ud2" : "+a"(op), "+d"(edx) : "S"(value) : "rcx", "memory", "cc");
 }
 
-/* Halts until the next interrupt; returns its vector, or 0 when something else woke us. */
+/* Halts until the next interrupt; returns its vector, or 0 when something else woke us. With the
+ * i8042's vectors, in bits 16 and up, come its status (bits 8-15) and its data byte, read then. */
 static inline uint32_t cpu_idle(void)
 {
 	return cpu_call(OP_IDLE, 0, 0);
 }
 
-/* Takes one interrupt that is pending already; returns its vector, or 0. */
+/* Takes one interrupt that is pending already; returns what cpu_idle() does, or 0. */
 static inline uint32_t cpu_poll(void)
 {
 	return cpu_call(OP_POLL, 0, 0);

@@ -16,7 +16,6 @@ enum {
 
 static struct {
 	bool extended;
-	bool stale; /* an interrupt may come whose byte is taken already */
 	bool unsettled; /* a byte was taken, and not looked for the next */
 	uint32_t events; /* how many were made */
 	uint8_t packet[4], packet_used, packet_size;
@@ -132,34 +131,29 @@ static void mouse_byte(uint8_t byte)
 	i8042_event(&event);
 }
 
-/* Takes a byte if there is one. */
+/* The byte that was read beside this status, if it was one. */
+static bool i8042_byte(uint8_t status, uint8_t byte)
+{
+	if (!(status & STATUS_OUTPUT))
+		return false;
+	if (status & STATUS_MOUSE)
+		mouse_byte(byte);
+	else
+		keyboard_byte(byte);
+	return true;
+}
+
 static bool i8042_take(void)
 {
 	uint8_t status = port_in8(PORT_STATUS);
 
-	if (!(status & STATUS_OUTPUT))
-		return false;
-	if (status & STATUS_MOUSE)
-		mouse_byte(port_in8(PORT_DATA));
-	else
-		keyboard_byte(port_in8(PORT_DATA));
-	return true;
+	return status & STATUS_OUTPUT && i8042_byte(status, port_in8(PORT_DATA));
 }
 
-void i8042_interrupt(bool mouse)
+void i8042_interrupt(uint8_t status, uint8_t byte)
 {
-	/* An interrupt of its own comes with each byte, so that the status need not be asked: a byte
-	 * is drawn the sooner. But a byte that i8042_settle took leaves its interrupt behind. */
-	if (i8042.stale) {
-		i8042.stale = i8042_take();
-	} else {
-		uint8_t byte = port_in8(PORT_DATA);
-
-		if (mouse)
-			mouse_byte(byte);
-		else
-			keyboard_byte(byte);
-	}
+	/* None: i8042_settle took it before its interrupt came. */
+	i8042_byte(status, byte);
 	i8042.unsettled = true;
 }
 
@@ -167,10 +161,8 @@ bool i8042_settle(void)
 {
 	uint32_t events = i8042.events;
 
-	for (int i = 0; i < 64 && i8042.unsettled; i++) {
+	for (int i = 0; i < 64 && i8042.unsettled; i++)
 		i8042.unsettled = i8042_take();
-		i8042.stale |= i8042.unsettled;
-	}
 	i8042.unsettled = false;
 	return i8042.events != events;
 }

@@ -12,6 +12,8 @@
 
 /* Interrupt vectors: one for each pin of the IOAPIC, then those without a pin. */
 #define VECTOR_IRQ0     0x20
+#define VECTOR_KEYBOARD 0x21
+#define VECTOR_MOUSE    0x2c
 #define VECTOR_TIMER    0x38
 #define VECTOR_VIRTIO   0x39
 #define VECTOR_SPURIOUS 0x3f

@@ -76,16 +76,18 @@ void machine_input_init(void)
 	acpi_init(machine.start->rsdp);
 }
 
-/* Serves the device whose interrupt ended an idle period. */
-static void machine_interrupt(uint32_t vector)
+/* Serves the device whose interrupt ended an idle period: what cpu_idle() returned. */
+static void machine_interrupt(uint32_t taken)
 {
+	uint32_t vector = taken > 0xff ? taken >> 16 : taken;
+
 	switch (vector) {
 	case 0:
 	case VECTOR_SPURIOUS: return;
 	case VECTOR_TIMER: break;
 	case VECTOR_VIRTIO: virtio_input_interrupt(); break;
-	case VECTOR_IRQ0 + 1:
-	case VECTOR_IRQ0 + 12: i8042_interrupt(vector == VECTOR_IRQ0 + 12); break;
+	case VECTOR_KEYBOARD:
+	case VECTOR_MOUSE: i8042_interrupt((uint8_t)(taken >> 8), (uint8_t)taken); break;
 	default:
 		if (vector == VECTOR_IRQ0 + acpi_gsi())
 			acpi_interrupt();
