@@ -290,6 +290,20 @@ static void drop_segments(struct soft_cpu *cpu, unsigned cpl)
 	}
 }
 
+/* Where the return goes to, before anything is changed: the instruction itself faults. */
+static void check_return_target(struct soft_cpu *cpu, struct back *back, unsigned size)
+{
+	uint64_t rip = size == 2 ? (uint16_t)back->rip
+		: size == 4      ? (uint32_t)back->rip
+				 : back->rip;
+	struct soft_seg code;
+
+	soft_unpack_segment(&code, back->cs, &back->code);
+	if (soft_long_mode(cpu) && (code.attr & SOFT_ATTR_L) ? !soft_canonical(rip)
+							     : (uint32_t)rip > code.limit)
+		soft_raise_error(cpu, SOFT_GP, 0);
+}
+
 static void go_back(struct soft_cpu *cpu, struct back *back, unsigned size, bool outer)
 {
 	unsigned cpl = back->cs & 3;
@@ -324,6 +338,7 @@ static void op_retf(struct soft_cpu *cpu, const struct soft_op *op)
 	check_return(cpu, &back);
 	sp += extra;
 	if ((back.cs & 3) == cpu->cpl) {
+		check_return_target(cpu, &back, size);
 		soft_stack_set(cpu, sp);
 		go_back(cpu, &back, size, false);
 		return;
@@ -331,6 +346,7 @@ static void op_retf(struct soft_cpu *cpu, const struct soft_op *op)
 	back.sp = soft_pop_at(cpu, &sp, size) + extra;
 	back.ss = (uint16_t)soft_pop_at(cpu, &sp, size);
 	check_outer_stack(cpu, &back);
+	check_return_target(cpu, &back, size);
 	go_back(cpu, &back, size, true);
 }
 
@@ -428,9 +444,10 @@ static void op_iret(struct soft_cpu *cpu, const struct soft_op *op)
 		back.sp = soft_pop_at(cpu, &sp, size);
 		back.ss = (uint16_t)soft_pop_at(cpu, &sp, size);
 		check_outer_stack(cpu, &back);
-	} else {
-		soft_stack_set(cpu, sp);
 	}
+	check_return_target(cpu, &back, size);
+	if (!outer)
+		soft_stack_set(cpu, sp);
 	return_flags(cpu, back.flags, size, cpl);
 	go_back(cpu, &back, size, outer);
 }

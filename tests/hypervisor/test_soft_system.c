@@ -369,6 +369,38 @@ GUEST(iret64_user, ".code64",
 GUEST(iret64_null, ".code64",
 	"push $0; push $0x50000; push $2; push $0x1b; push $0xa000; iret64_null_at: iretq");
 GUEST_AT(iret64_null);
+GUEST(iret64_far, ".code64",
+	"movabs $0x800000000000, %rax; push $0x23; push $0x50000; push $2; push $0x1b; push %rax\n"
+	"iret64_far_at: iretq");
+GUEST_AT(iret64_far);
+GUEST(retf64_far, ".code64",
+	"movabs $0x800000000000, %rax; push $8; push %rax; retf64_far_at: lretq");
+GUEST_AT(retf64_far);
+GUEST(return_beyond, ".code32", "push $0x68; push $0x9020; return_beyond_at: lret");
+GUEST_AT(return_beyond);
+GUEST(iret_beyond, ".code32", "push $2; push $0x68; push $0x9020; iret_beyond_at: iret");
+GUEST_AT(iret_beyond);
+
+/* Where nothing can run is not returned to: the fault is the return's own, at its level. */
+static void test_return_beyond(void **state)
+{
+	struct guest *guest = *state;
+
+	start_long(guest);
+	LOAD(guest, iret64_far);
+	expect(guest, SOFT_GP, 0, AT(iret64_far));
+	assert_int_equal(get(guest, get(guest, LOG) + 16), CODE64);
+	start_long(guest);
+	LOAD(guest, retf64_far);
+	expect(guest, SOFT_GP, 0, AT(retf64_far));
+	start_protected(guest, false);
+	LOAD(guest, return_beyond);
+	expect32(guest, SOFT_GP, 0, (uint32_t)AT(return_beyond));
+	start_protected(guest, false);
+	LOAD(guest, iret_beyond);
+	expect32(guest, SOFT_GP, 0, (uint32_t)AT(iret_beyond));
+	assert_int_equal(get32(guest, get32(guest, LOG) + 8), CS0);
+}
 
 /* The stack is always popped; a null SS is one for the inner levels of 64-bit code. */
 static void test_iret64(void **state)
@@ -408,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_v86_flags),
 		cmocka_unit_test(test_iret),
 		cmocka_unit_test(test_iret64),
+		cmocka_unit_test(test_return_beyond),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
