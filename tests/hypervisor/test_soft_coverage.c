@@ -284,6 +284,7 @@ int main(void)
 	struct report *report = calloc(1, sizeof(*report));
 	struct soft_tables *tables = soft_tables_create();
 	struct native_gen *gen = native_gen_create(1);
+	unsigned missing;
 
 	if (!report || !tables || !gen)
 		return EXIT_FAILURE;
@@ -297,5 +298,9 @@ int main(void)
 		}
 	printf("%u encodings are compared with the host's CPU, %u are not for a reason, %u missing\n",
 		report->covered, report->excepted, report->missing);
-	return report->missing ? EXIT_FAILURE : EXIT_SUCCESS;
+	missing = report->missing;
+	native_gen_destroy(gen);
+	soft_tables_destroy(tables);
+	free(report);
+	return missing ? EXIT_FAILURE : EXIT_SUCCESS;
 }
