@@ -2,21 +2,14 @@
 /* Page tables of four levels: rights, large pages, reserved bits, what is marked and what is kept
  * (Intel SDM vol. 3, 4.5 to 4.10). */
 #include "tests/hypervisor/soft_guest.h"
+#include "tests/hypervisor/soft_paging.h"
 
 enum {
 	PML4 = TABLES,
 	PDPT = TABLES + 0x1000,
 	PD = TABLES + 0x2000,
 	PT2 = TABLES + 0x4000,
-	LARGE = 0x80,
-	/* Of a page fault's error code. */
-	PRESENT = 1,
-	WRITE = 2,
-	USER = 4,
-	RESERVED = 8,
-	FETCH = 16,
 };
-#define NX (UINT64_C(1) << 63)
 
 GUEST(read_data, ".code64", "mov 0x20000, %eax; hlt");
 GUEST(write_data, ".code64", "movl $5, 0x20000; hlt");

@@ -2,21 +2,14 @@
 /* Page tables of two levels (with 4 MiB pages and without) and of three (PAE): rights, reserved
  * bits, error codes and marks (Intel SDM vol. 3, 4.3, 4.4, 4.6 to 4.8). */
 #include "tests/hypervisor/soft_guest32.h"
+#include "tests/hypervisor/soft_paging.h"
 
 enum {
 	PD = TABLES + 0x1000,
 	PT0 = TABLES + 0x2000,
 	PT1 = TABLES + 0x3000,
-	LARGE = 0x80,
-	/* Of a page fault's error code. */
-	PRESENT = 1,
-	WRITE = 2,
-	USER = 4,
-	RESERVED = 8,
-	FETCH = 16,
 	NO_FAULT = 0xffff,
 };
-#define NX (UINT64_C(1) << 63)
 
 GUEST(read_data, ".code32", "mov 0x20000, %eax; ud2");
 GUEST(write_data, ".code32", "movl $5, 0x20000; ud2");
